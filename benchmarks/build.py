@@ -88,10 +88,10 @@ def fill(url: str, rows: int, *, grown: bool = False) -> float:
 @contextmanager
 def _indexes_created_at_the_end(database: Database) -> Iterator[None]:
     """Drop all indexes that are not unique, and create them again at the end: that is faster than updating them."""
-    found = database.snapshot(lambda tx: tx.cursor.execute(INDEXES[tx.engine.name]).fetchall())
-    database.transact(lambda tx: [tx.cursor.execute(f"DROP INDEX {name}") for name, _ in found])
+    indexes = database.snapshot(lambda tx: tx.cursor.execute(INDEXES[tx.engine.name]).fetchall())
+    database.transact(lambda tx: [tx.cursor.execute(f"DROP INDEX {name}") for name, _ in indexes])
     yield
-    for name, definition in found:
+    for name, definition in indexes:
         sys.stderr.write(f"{name} ...\n")
         database.transact(lambda tx, definition=definition: tx.cursor.execute(definition))
 
@@ -129,8 +129,8 @@ def temporary_copy(path: Path) -> Iterator[Path]:
 
 def _write_plant(tx: Transaction) -> None:
     context = ChangeContext("bench", at=data.text_of(data.START))
-    for resource, found in ((USERS, data.users()), (MACHINES, data.machines())):
-        for values in found:
+    for resource, rows in ((USERS, data.users()), (MACHINES, data.machines())):
+        for values in rows:
             records.insert(tx, resource, values, context)
     records.insert(tx, USERS, {"trigram": "bench", "role": "admin", "active": True, **NAMELESS}, context)
     names = {"name": "bench", "name_folded": "bench", "user": "bench"}

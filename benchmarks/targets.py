@@ -77,12 +77,12 @@ def _install_peers() -> bool:
     if shutil.which("uv"):
         steps = [
             ["uv", "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(ENVIRONMENT)],
-            ["uv", "pip", "sync", "--quiet", "--python", python, "--require_path-hashes", lock],
+            ["uv", "pip", "sync", "--quiet", "--python", python, "--require-hashes", lock],
         ]
     else:
         steps = [
             [sys.executable, "-m", "venv", str(ENVIRONMENT)],
-            [python, "-m", "pip", "install", "--quiet", "--require_path-hashes", "--requirement", lock],
+            [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", lock],
         ]
     for step in steps:
         if subprocess.run(step, check=False).returncode:

@@ -26,7 +26,10 @@ export default defineConfig(({ command }) => ({
             // What every page needs. `main.ts` stays apart: it awaits the chunks of messages, which may import from this one.
             { name: 'shell', tags: ['$initial'], test: (module) => !/(main\.ts|index\.html)$/.test(module) },
             // What the list of logs shares with most pages.
-            { name: 'shared', test: /src[\\/](components[\\/](Badge|Chip|Duration|Empty|Skeleton|Time)|logs[\\/]|i18n)/, minShareCount: 3 },
+            { name: 'shared', test: /src[\\/](components[\\/](Badge|Chip|Duration|Empty|Skeleton|Time|SearchBox)|logs[\\/]|i18n)/, minShareCount: 2 },
+            // The pictures of rows and records, which the list of logs loads after its first rows.
+            { name: 'tiles', test: /src[\\/]files[\\/](tiles|attachments)/ },
+            { name: 'files', test: /src[\\/]files[\\/](?!viewer)/, includeDependenciesRecursively: false },
           ],
         },
       },

@@ -21,13 +21,13 @@ def links(text: str) -> Iterator[str]:
 def anchors(text: str) -> set[str]:
     """Return the anchors of a page's headings; a repeated heading gets a number."""
     seen: Counter[str] = Counter()
-    found = set()
+    slugs = set()
     for heading in HEADING.findall(re.sub(r"^```.*?^```\s*$", "", text, flags=re.MULTILINE | re.DOTALL)):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
         slug = re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
-        found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
+        slugs.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
         seen[slug] += 1
-    return found
+    return slugs
 
 
 def dead_links(page: Path, root: Path) -> list[str]:

@@ -36,7 +36,7 @@ def _run_child(writing: int, call: Callable[..., str | None], arguments: tuple[o
         os.setresuid(NOBODY, NOBODY, NOBODY)
         os.write(writing, (call(*arguments) or "").encode())
         code = 0
-    except BaseException:  # noqa: BLE001 -- the child would go on as another run of pytest
+    except BaseException:  # noqa: BLE001 -- the child would continue as a second run of pytest
         os.write(writing, traceback.format_exc().encode())
     finally:
         os._exit(code)

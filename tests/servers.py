@@ -169,7 +169,7 @@ def send_raw(port: int, *parts: bytes) -> bytes:
 def status(port: int, path: str) -> int | None:
     """Return the status of a GET, or None if there is no response."""
     try:
-        answer = send_raw(port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-        return int(answer[9:12])
+        response = send_raw(port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        return int(response[9:12])
     except (OSError, ValueError):
         return None

@@ -46,13 +46,13 @@ def test_uvicorn_serves_the_application_by_its_import_path(database_url, tmp_pat
     try:
         for _ in range(300):
             try:
-                answer = httpx2.get(f"http://127.0.0.1:{port}/readyz")
+                response = httpx2.get(f"http://127.0.0.1:{port}/readyz")
             except httpx2.HTTPError:
                 assert server.poll() is None, (tmp_path / "log").read_text()
                 time.sleep(0.1)
             else:
                 break
-        assert answer.status_code == 200
+        assert response.status_code == 200
     finally:
         server.terminate()
         server.wait()

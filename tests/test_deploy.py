@@ -48,11 +48,11 @@ def text(name: str) -> str:
 def pins(name: str) -> dict[str, tuple[str, set[str]]]:
     """Return the version and the hashes of each package in a lock file."""
     blocks = re.split(r"\n(?=[a-z])", text(name).replace("\\\n", " ").strip())
-    found = {}
+    versions = {}
     for block in blocks:
         pin, version = re.match(r"([a-z0-9-]+)(?:\[[a-z0-9, -]+\])?==(\S+)", block).groups()
-        found[pin] = (version, set(re.findall(r"--hash=(sha256:[0-9a-f]{64})", block)))
-    return found
+        versions[pin] = (version, set(re.findall(r"--hash=(sha256:[0-9a-f]{64})", block)))
+    return versions
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "docs/requirements.lock"])
@@ -383,9 +383,9 @@ def test_no_file_contains_registry_urls_or_local_paths():
         ).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
         pytest.skip("needs a git checkout")
-    found = []
+    foreign = []
     for name in filter(None, listed.split("\0")):
         path = ROOT / name
         if path.is_file() and (match := FOREIGN.search(path.read_bytes().decode(errors="replace"))):
-            found.append(f"{name}: {match[0]}")
-    assert found == []
+            foreign.append(f"{name}: {match[0]}")
+    assert foreign == []

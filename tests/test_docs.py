@@ -49,12 +49,12 @@ def codes_in_first_cell(line: str) -> list[str]:
 
 def known_commands() -> dict[str, set[str]]:
     """Return the options of each command."""
-    found = {}
+    options = {}
     for name, command in get_command(commands).commands.items():
         below = getattr(command, "commands", None)
         for words, one in [(name, command)] if below is None else [(f"{name} {sub}", below[sub]) for sub in below]:
-            found[words] = {option for parameter in one.params for option in parameter.opts} | {"--help"}
-    return found
+            options[words] = {option for parameter in one.params for option in parameter.opts} | {"--help"}
+    return options
 
 
 # Tables
@@ -98,8 +98,8 @@ def test_every_operation_is_named_by_its_function():
 
 def test_the_documented_fields_of_the_prototype_match_the_code():
     page = (ROOT / "docs/prototype.md").read_text()
-    found = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\| (?:`(\w+)` of a \w+)? ?\|$", page, re.MULTILINE)
-    documented = {name: tuple(filter(None, fields)) for name, *fields in found}
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)? ?\| (?:`(\w+)` of a \w+)? ?\|$", page, re.MULTILINE)
+    documented = {name: tuple(filter(None, fields)) for name, *fields in rows}
     assert documented == PROTOTYPE_FIELDS
 
 

@@ -31,8 +31,8 @@ def exists(span: str) -> bool:
     if path in GENERATED or (ROOT / path).exists() or modules(path):
         return True
     module, _, attribute = path.rpartition(".")
-    found = modules(module) if module else []
-    return any(hasattr(importlib.import_module(dotted(each)), attribute) for each in found)
+    candidates = modules(module) if module else []
+    return any(hasattr(importlib.import_module(dotted(each)), attribute) for each in candidates)
 
 
 def modules(path: str) -> list[Path]:

@@ -9,9 +9,9 @@ from quick_selection import is_quick
 
 def item(*markers, fixtures=(), **parameters):
     """Build a stand-in for a collected test."""
-    found = [SimpleNamespace(name=name) for name in markers]
+    marks = [SimpleNamespace(name=name) for name in markers]
     callspec = {"callspec": SimpleNamespace(params=parameters)} if parameters else {}
-    return SimpleNamespace(iter_markers=lambda: iter(found), fixturenames=list(fixtures), **callspec)
+    return SimpleNamespace(iter_markers=lambda: iter(marks), fixturenames=list(fixtures), **callspec)
 
 
 @pytest.mark.parametrize(

@@ -238,9 +238,9 @@ def with_resource(tmp_path_factory) -> Checkout:
 
 
 def get(client: httpx2.Client, path: str) -> httpx2.Response:
-    answer = client.get(path)
-    assert answer.status_code == 200, answer.text
-    return answer
+    response = client.get(path)
+    assert response.status_code == 200, response.text
+    return response
 
 
 def names(client: httpx2.Client, query: str) -> list[str]:

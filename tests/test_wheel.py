@@ -31,11 +31,11 @@ def environment(**given: str) -> dict[str, str]:
 
 
 def run(*command: str, cwd: Path, **given: str) -> str:
-    answer = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, *command], cwd=cwd, env=environment(**given), capture_output=True, text=True, check=False
     )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    return answer.stdout
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed.stdout
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_wheel_is_described_for_a_package_index(metadata):
     assert metadata.keywords
     assert metadata.license_expression == "MIT"
     assert metadata.license_files == ["LICENSE"]
-    named = {found[1] for name in metadata.classifiers if (found := re.search(r"Python :: (3\.\d+)$", name))}
+    named = {match[1] for name in metadata.classifiers if (match := re.search(r"Python :: (3\.\d+)$", name))}
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     assert named == set(workflow["jobs"]["test"]["strategy"]["matrix"]["python"])
 
@@ -180,15 +180,15 @@ def test_installed_wheel_serves_its_demo_from_an_empty_folder(installed, tmp_pat
             output = []
             for line in process.stderr:
                 output.append(line)
-                if found := re.search(r"running on (http://[\d.:]+)", line):
+                if match := re.search(r"running on (http://[\d.:]+)", line):
                     break
             else:
                 pytest.fail("".join(output))
             token = next(line for line in process.stdout if "Authorization: " in line)
             headers = {"Authorization": token.partition("Authorization: ")[2].strip()}
-            request = urllib.request.Request(f"{found[1]}/logs?count=exact", headers=headers)  # noqa: S310 -- the line above says http
-            with urllib.request.urlopen(request) as answer:  # noqa: S310 -- the same
-                assert json.load(answer)["total"] > 0
+            request = urllib.request.Request(f"{match[1]}/logs?count=exact", headers=headers)  # noqa: S310 -- the line above says http
+            with urllib.request.urlopen(request) as response:  # noqa: S310 -- the same
+                assert json.load(response)["total"] > 0
         finally:
             process.send_signal(signal.SIGINT)
     assert [*tmp_path.iterdir(), *temporary.iterdir()] == []

@@ -33,9 +33,9 @@ def serve() -> Litestar:
 
     @get("/logs/{uuid:str}")
     async def read_log(uuid: str) -> Log:
-        found = reader.one(uuid)
-        if found is None:
+        log = reader.one(uuid)
+        if log is None:
             raise NotFoundException
-        return found
+        return log
 
     return Litestar([read_logs, read_log], openapi_config=None)

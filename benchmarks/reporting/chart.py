@@ -25,19 +25,21 @@ def draw_chart(results: Sequence[Mapping[str, Any]]) -> str:
     """Draw two panels: all servers over HTTP, and the product's queries in the database."""
 
     def collect(name: str, value: Callable[[Any], float]) -> Points:
-        found = [result for result in results if name in result["sections"]]
-        points = [(result["rows"], value(result["sections"][name]["found"])) for result in found]
-        return [(rows, each) for rows, each in points if each]
+        measured = [
+            (result["rows"], result["sections"][name]["found"]) for result in results if name in result["sections"]
+        ]
+        points = [(rows, value(section)) for rows, section in measured]
+        return [(rows, latency) for rows, latency in points if latency]
 
     pages = {
-        server: collect("reads", lambda found, server=server: _p99(found["page"]["alone"].get(server)))
+        server: collect("reads", lambda section, server=server: _p99(section["page"]["alone"].get(server)))
         for server in SERVERS
     }
     cases = {
-        what.replace("`", ""): collect("statements", lambda found, case=case: _p99(found[case]))
-        for case, what in CASES.items()
+        label.replace("`", ""): collect("statements", lambda section, case=case: _p99(section[case]))
+        for case, label in CASES.items()
     }
-    cases["at any cursor"] = collect("statements", lambda found: _p99(found["walks"]["default sort"]["any"]))
+    cases["at any cursor"] = collect("statements", lambda section: _p99(section["walks"]["default sort"]["any"]))
     panels = [
         Panel("page of 50 newest over HTTP, one client, p99 in ms", pages),
         Panel("product, in SQLite, p99 in ms", cases),
@@ -57,26 +59,25 @@ def _panel(panel: Panel) -> str:
     lines = {name: points for name, points in panel.lines.items() if points}
     xs = [log10(x) for points in lines.values() for x, _ in points]
     ys = [log10(y) for points in lines.values() for _, y in points]
-    across = _scale(floor(min(xs)), max(ceil(max(xs)), floor(min(xs)) + 1), LEFT, WIDTH - RIGHT)
-    up = _scale(floor(min(ys)), max(ceil(max(ys)), floor(min(ys)) + 1), HEIGHT - BOTTOM, TOP)
+    x_of = _scale(floor(min(xs)), max(ceil(max(xs)), floor(min(xs)) + 1), LEFT, WIDTH - RIGHT)
+    y_of = _scale(floor(min(ys)), max(ceil(max(ys)), floor(min(ys)) + 1), HEIGHT - BOTTOM, TOP)
     parts = [f'<text x="{LEFT}" y="20" font-weight="bold">{escape(panel.title)}</text>']
     for power in range(floor(min(xs)), ceil(max(xs)) + 1):
-        x = across(power)
+        x = x_of(power)
         parts.append(f'<path d="M{x:.0f},{TOP}V{HEIGHT - BOTTOM}" stroke="#ddd"/>')
         parts.append(f'<text x="{x:.0f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{10**power:,}</text>')
     for power in range(floor(min(ys)), ceil(max(ys)) + 1):
-        y = up(power)
+        y = y_of(power)
         parts.append(f'<path d="M{LEFT},{y:.0f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.0f}" text-anchor="end">{10.0**power:g}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 8}" text-anchor="middle">logs in the file</text>')
-    positions = _without_overlaps([up(log10(points[-1][1])) for points in lines.values()])
+    positions = _without_overlaps([y_of(log10(points[-1][1])) for points in lines.values()])
     for (name, points), colour, position in zip(lines.items(), COLOURS, positions, strict=False):
-        path = " ".join(f"{across(log10(x)):.1f},{up(log10(y)):.1f}" for x, y in points)
+        dots = [(f"{x_of(log10(x)):.1f}", f"{y_of(log10(y)):.1f}") for x, y in points]
+        path = " ".join(f"{x},{y}" for x, y in dots)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [
-            f'<circle cx="{dot.split(",")[0]}" cy="{dot.split(",")[1]}" r="3" fill="{colour}"/>' for dot in path.split()
-        ]
+        parts += [f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"/>' for x, y in dots]
         parts.append(f'<text x="{WIDTH - RIGHT + 8}" y="{position + 4:.0f}" fill="{colour}">{escape(name)}</text>')
     return "".join(parts)
 
@@ -87,7 +88,7 @@ def _scale(low: float, high: float, start: float, end: float) -> Callable[[float
 
 def _without_overlaps(positions: Sequence[float], least: float = 15) -> list[float]:
     """Return the positions of labels, moved down where two would overlap."""
-    found, last = dict.fromkeys(range(len(positions)), 0.0), -1000.0
-    for index in sorted(found, key=lambda index: positions[index]):
-        last = found[index] = max(positions[index], last + least)
-    return list(found.values())
+    moved, last = list(positions), -1000.0
+    for index in sorted(range(len(positions)), key=positions.__getitem__):
+        last = moved[index] = max(positions[index], last + least)
+    return moved

@@ -44,10 +44,10 @@ def report_rows(sections: Mapping[str, Any]) -> Iterator[ReportRow]:
             yield from rows(sections[name]["found"])
 
 
-def _reads(found: Mapping[str, Any]) -> Iterator[ReportRow]:
+def _reads(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     for kind, (what, bounds) in READS.items():
         for clients, also in CLIENTS.items():
-            yield _requests(f"{what}{also}", found[kind][clients], bounds)
+            yield _requests(f"{what}{also}", section[kind][clients], bounds)
 
 
 def _requests(title: str, results: Mapping[str, Any], bounds: Mapping[str, float]) -> ReportRow:
@@ -80,44 +80,46 @@ def _p99_goals(result: Mapping[str, Any], bound: float, digits: int) -> tuple[Go
     return (Goal(p99, f"p99 {p99:.{digits}f} ms", bound, f"< {bound:g} ms", is_upper_bound=True),)
 
 
-def _statements(found: Mapping[str, Any], bounds: Mapping[str, float], where: str = "") -> Iterator[ReportRow]:
+def _statements(section: Mapping[str, Any], bounds: Mapping[str, float], where: str = "") -> Iterator[ReportRow]:
     for case, bound in bounds.items():
-        result = found[case]
+        result = section[case]
         count, queries = result["count"], result["queries"]
         incomplete = "" if count == queries else f" ({count} of {queries} in time)"
         cells = {PRODUCT: _latency(result) + incomplete}
         yield ReportRow(f"in the database{where}: {CASES[case]}", cells, _p99_goals(result, bound, 2))
 
 
-def _sqlite_statements(found: Mapping[str, Any]) -> Iterator[ReportRow]:
-    yield from _statements(found, {"newest": 0, "filtered": 2, "sector": 3, "q_one": 10, "q_two": 20, "q_machine": 10})
-    for name, walk in found["walks"].items():
+def _sqlite_statements(section: Mapping[str, Any]) -> Iterator[ReportRow]:
+    yield from _statements(
+        section, {"newest": 0, "filtered": 2, "sector": 3, "q_one": 10, "q_two": 20, "q_machine": 10}
+    )
+    for name, walk in section["walks"].items():
         first, deep = walk["first"]["p50_ms"], max(walk[depth]["p50_ms"] for depth in ("10%", "50%", "90%"))
         cell = f"{deep:.2f} ms, page one {first:.2f} ms; anywhere {_latency(walk['any'])}"
         goal = Goal(deep / first, f"{deep / first:.2f} x page one", 1.2, "1.2 x", is_upper_bound=True)
         yield ReportRow(f"in the database: a page by cursor, {name}", {PRODUCT: cell}, (goal,))
 
 
-def _aggregates(found: Mapping[str, Any]) -> Iterator[ReportRow]:
+def _aggregates(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     for kind, (what, bound) in AGGREGATES.items():
-        result = found[kind]
+        result = section[kind]
         if "missing" in result:
             yield ReportRow(what, note=result["missing"])
             continue
         yield ReportRow(what, {PRODUCT: _request_cell(result)}, _p99_goals(result, bound, 1))
 
 
-def _writes(found: Mapping[str, Any]) -> Iterator[ReportRow]:
-    naive = found[NAIVE]
+def _writes(section: Mapping[str, Any]) -> Iterator[ReportRow]:
+    naive = section[NAIVE]
     for name, what, bound in ((PRODUCT, "durable POST", 5), (KEYED, "POST with an `Idempotency-Key`", 4)):
-        product = found[name]
+        product = section[name]
         ratio = product["per_second"] / naive["per_second"]
         goals = (
             Goal(ratio, f"{ratio:.1f} x naive in logs/s", bound, f"{bound} x"),
             Goal(product["p99_ms"], f"p99 {product['p99_ms']:.0f} ms", 160, "< 160 ms", is_upper_bound=True),
         )
         cells = {PRODUCT: _request_cell(product), NAIVE: _request_cell(naive)}
-        yield ReportRow(f"{what}, 16 clients, into {found['rows']:,} rows", cells, goals)
+        yield ReportRow(f"{what}, 16 clients, into {section['rows']:,} rows", cells, goals)
 
 
 IMPORTS = {
@@ -127,9 +129,9 @@ IMPORTS = {
 }
 
 
-def _imports(found: Mapping[str, Any]) -> Iterator[ReportRow]:
+def _imports(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     for kind, what in IMPORTS.items():
-        result, title = found[kind], f"{what}, into {found['rows']:,} rows"
+        result, title = section[kind], f"{what}, into {section['rows']:,} rows"
         if "missing" in result:
             yield ReportRow(title, note=result["missing"])
             continue
@@ -137,20 +139,22 @@ def _imports(found: Mapping[str, Any]) -> Iterator[ReportRow]:
         yield ReportRow(title, {PRODUCT: f"{result['cpu_us']:,.0f} µs per row"}, (goal,))
 
 
-def _exports(found: Mapping[str, Any]) -> Iterator[ReportRow]:
-    if "missing" in found:
-        yield ReportRow("GET /logs.ndjson", note=found["missing"])
+def _exports(section: Mapping[str, Any]) -> Iterator[ReportRow]:
+    if "missing" in section:
+        yield ReportRow("GET /logs.ndjson", note=section["missing"])
         return
-    speed, grown = found["per_second"], found["grown_mb"]
+    speed, grown = section["per_second"], section["grown_mb"]
     goals = (
         Goal(speed, f"{speed:,.0f} rows/s", 70_000, "70,000 rows/s"),
         Goal(grown, f"+{grown:.0f} MB", 20, "< 20 MB", is_upper_bound=True),
     )
-    yield ReportRow(f"GET /logs.ndjson, {found['rows']:,} rows", {PRODUCT: f"{found['cpu_us']:.1f} µs per row"}, goals)
+    yield ReportRow(
+        f"GET /logs.ndjson, {section['rows']:,} rows", {PRODUCT: f"{section['cpu_us']:.1f} µs per row"}, goals
+    )
 
 
-def _idle(found: Mapping[str, Any]) -> Iterator[ReportRow]:
-    memory, seconds = found["resident_mb"], found["seconds_to_answer"]
+def _idle(section: Mapping[str, Any]) -> Iterator[ReportRow]:
+    memory, seconds = section["resident_mb"], section["seconds_to_answer"]
     goals = (
         Goal(memory, f"{memory:.0f} MB", 90, "< 90 MB", is_upper_bound=True),
         Goal(seconds, f"{seconds:.1f} s", 2, "< 2 s", is_upper_bound=True),
@@ -158,22 +162,22 @@ def _idle(found: Mapping[str, Any]) -> Iterator[ReportRow]:
     yield ReportRow("idle memory, time to the first response", {}, goals)
 
 
-def _postgres(found: Mapping[str, Any]) -> Iterator[ReportRow]:
-    where = f" on PostgreSQL, {found['rows']:,} rows"
+def _postgres(section: Mapping[str, Any]) -> Iterator[ReportRow]:
+    where = f" on PostgreSQL, {section['rows']:,} rows"
     for kind, (what, _) in READS.items():
         for clients, also in CLIENTS.items():
-            results = found["reads"][kind][clients]
+            results = section["reads"][kind][clients]
             row = _requests(f"{what}{where}{also}", results, {NAIVE: 8} if kind == "page" else {})
             ratio = results[PRODUCT]["per_second"] / results[LIMIT]["per_second"]
             goal = Goal(ratio, f"{ratio:.2f} of SQLite's limit in requests/s", 0.6, "0.60")
             yield ReportRow(row.title, row.cells, (goal, *row.goals) if kind == "page" else ())
     bounds = {"newest": 0, "filtered": 0, "sector": 0, "q_one": 100, "q_two": 100, "q_machine": 100}
-    yield from _statements(found["statements"], bounds, where)
+    yield from _statements(section["statements"], bounds, where)
 
 
-def _browser(found: Mapping[str, Any]) -> Iterator[ReportRow]:
-    first, keys, memory = found["first_ms"], found["keys"], found["memory"]
-    where = f"{found['rows']:,} rows"
+def _browser(section: Mapping[str, Any]) -> Iterator[ReportRow]:
+    first, keys, memory = section["first_ms"], section["keys"], section["memory"]
+    where = f"{section['rows']:,} rows"
     goal = Goal(first, f"{first:.0f} ms", 1_000, "< 1 s", is_upper_bound=True)
     yield ReportRow(f"the console in Chromium, {where}: first logs on screen, empty cache", {}, (goal,))
     goal = Goal(keys["p99_ms"], f"p99 {keys['p99_ms']:.0f} ms", 100, "< 100 ms", is_upper_bound=True)

@@ -24,7 +24,7 @@ def load(options: Options) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {"rows": options.rows, "sections": {}}
 
 
-def save(options: Options, section: str, found: dict[str, Any], load_average: float) -> None:
+def save(options: Options, section: str, result: dict[str, Any], load_average: float) -> None:
     """Save the result of a section, with time, commit, machine, and the load average before the run."""
     report = load(options)
     report["sections"][section] = {
@@ -34,7 +34,7 @@ def save(options: Options, section: str, found: dict[str, Any], load_average: fl
         "machine": machine(),
         "rounds": options.rounds,
         "seconds": options.seconds,
-        "found": _round(found),
+        "found": _round(result),
     }
     path = _file(options)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -99,7 +99,7 @@ def _key_press_latencies(page: Page, words: list[str]) -> Iterator[float]:
 def _memory_after(page: Page, rows: int) -> dict[str, float]:
     """Scroll past `rows` more rows, and return the JavaScript heap in megabytes and the number of DOM nodes."""
     debugger, pages = page.context.new_cdp_session(page), []
-    page.on("response", lambda answered: pages.append(answered.url) if "cursor=" in answered.url else None)
+    page.on("response", lambda response: pages.append(response.url) if "cursor=" in response.url else None)
     while len(pages) * PAGE < rows:
         page.evaluate("document.querySelector('.scroller').scrollBy(0, 1500)")
         page.wait_for_timeout(20)

@@ -42,11 +42,11 @@ def _read(port: int) -> tuple[int, int]:
     """Read the export; return the number of lines and bytes."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request("GET", PATH, headers={"Authorization": f"Bearer {TOKEN}"})
-    answer = connection.getresponse()
-    if answer.status != 200:
-        raise MeasurementError(f"GET {PATH}: {answer.status}")
+    response = connection.getresponse()
+    if response.status != 200:
+        raise MeasurementError(f"GET {PATH}: {response.status}")
     lines = size = 0
-    while part := answer.read(CHUNK):
+    while part := response.read(CHUNK):
         lines += part.count(b"\n")
         size += len(part)
     connection.close()

@@ -31,8 +31,8 @@ def measure(options: Options) -> dict[str, Any]:
             next(target for target in targets.on_sqlite(path) if target.name == LIMIT),
         ]
         running = {target.name: stack.enter_context(servers.running(target.command)) for target in chosen}
-        found = {kind: reads.compare(options, chosen, running, list(READS[kind](generator))) for kind in READS}
-        return {"rows": rows, "reads": found, "statements": _statements(seeded, generator, options)}
+        compared = {kind: reads.compare(options, chosen, running, list(READS[kind](generator))) for kind in READS}
+        return {"rows": rows, "reads": compared, "statements": _statements(seeded, generator, options)}
 
 
 def _statements(url: str, generator: QueryGenerator, options: Options) -> dict[str, Any]:

@@ -47,13 +47,13 @@ def measure(options: Options) -> dict[str, Any]:
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as connection:
         connection.execute("PRAGMA query_only=ON")
         run = _StatementRunner(connection)
-        found = {
+        percentiles = {
             case: measure_queries(SQLITE, run, generator.query_strings(case, COUNT[options.is_quick_run]), options)
             for case in CASES
         }
-        found["walks"] = measure_cursors(connection, run, generator, options)
+        percentiles["walks"] = measure_cursors(connection, run, generator, options)
         run.stopped.set()
-        return found
+        return percentiles
 
 
 def measure_queries(engine: Engine, run: Run, query_strings: Sequence[str], options: Options) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def measure_cursors(
 
     The first page and those at a depth run repeatedly, so that all are warm; each random page runs once.
     """
-    found, machine = {}, data.machine_names()[0]
+    percentiles, machine = {}, data.machine_names()[0]
     for name, (template, condition) in CURSOR_LISTS.items():
         text = template.replace("{machine}", machine.replace(" ", "+"))
         first = query(text)
@@ -96,8 +96,8 @@ def measure_cursors(
         at = {f"{depth:.0%}": [pages_after[int(len(cursor_values) * depth)]] * len(cursor_values) for depth in DEPTHS}
         page_sets = {"first": [prepare(SQLITE, first)] * len(cursor_values), **at, "any": pages_after}
         time_budget = TIME_BUDGET[options.is_quick_run] / len(page_sets)
-        found[name] = {where: _percentiles(run, prepared, time_budget) for where, prepared in page_sets.items()}
-    return found
+        percentiles[name] = {where: _percentiles(run, prepared, time_budget) for where, prepared in page_sets.items()}
+    return percentiles
 
 
 def _positions(connection: sqlite3.Connection, generator: QueryGenerator, condition: str, count: int) -> Iterator[dict]:

@@ -54,13 +54,13 @@ def demo() -> Iterator[str]:
             assert process.stdout is not None
             while "running on" not in process.stderr.readline():
                 assert process.poll() is None, "the demo did not start: is the port free?"
-            yield next(found[0] for line in process.stdout if (found := re.search(r"http\S+/ui/setup#\S+", line)))
+            yield next(match[0] for line in process.stdout if (match := re.search(r"http\S+/ui/setup#\S+", line)))
         finally:
             process.terminate()
 
 
 def sign_in(browser: Browser, link: str) -> StorageState:
-    """What a browser keeps of who is signed in."""
+    """Sign in by a link; return the cookies and the storage that keep the browser signed in."""
     context = browser.new_context()
     page = context.new_page()
     page.goto(link)

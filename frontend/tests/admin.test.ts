@@ -27,9 +27,9 @@ test('all pages are read in order', async () => {
 });
 
 test.each([
-  ['admin', {}, 'users tokens logTypes siteState'],
-  ['admin', null, 'users logTypes siteState'],
-  ['supervisor', {}, 'logTypes'],
+  ['admin', {}, 'users tokens logTypes imports siteState'],
+  ['admin', null, 'users logTypes imports siteState'],
+  ['supervisor', {}, 'logTypes imports'],
   ['lead', {}, ''],
 ] as const)('a user with role %s and account %j sees the tabs %s', (role, user, names) => {
   const ranks = ['viewer', 'operator', 'lead', 'supervisor', 'admin'];

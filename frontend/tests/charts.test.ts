@@ -37,8 +37,8 @@ test('the largest values come first, with their cumulative share', () => {
 });
 
 test('texts that differ only in case, accents or spaces count as one, labelled by the most frequent spelling', () => {
-  const found = countTexts(['Câble coupé', 'cable  coupé ', 'Câble coupé', 'Fuse'], fold);
-  expect(found).toEqual([
+  const counts = countTexts(['Câble coupé', 'cable  coupé ', 'Câble coupé', 'Fuse'], fold);
+  expect(counts).toEqual([
     { label: 'Câble coupé', value: 3, spellings: ['Câble coupé', 'cable  coupé '] },
     { label: 'Fuse', value: 1, spellings: ['Fuse'] },
   ]);

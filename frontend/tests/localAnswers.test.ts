@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { answerFrom } from '../src/offline/localAnswers';
+import { responseFrom } from '../src/offline/localAnswers';
 
 const LOGS = [
   { uuid: 'a', version: 1, machine: 'Tour 1', type: 'error', comment: 'Broche cassée', started_at: '2026-11-01T08:00:00Z', down_to: null },
@@ -10,7 +10,7 @@ const LOGS = [
 
 const ask = (path: string) => {
   const { pathname, searchParams } = new URL(path, 'http://service');
-  return answerFrom(LOGS, pathname, searchParams);
+  return responseFrom(LOGS, pathname, searchParams);
 };
 const uuids = (path: string) => (ask(path) as { items: { uuid: string }[] }).items.map(({ uuid }) => uuid);
 
@@ -29,10 +29,10 @@ test('a list has the records that pass its filters, the newest first', () => {
   expect(uuids('/logs?limit=1')).toEqual(['b']);
 });
 
-test('what cannot be told from copies has no answer', () => {
+test('what cannot be told from copies has no response', () => {
   expect(ask('/logs?machine.sector=A')).toBeNull();
   expect(ask('/logs?comment__contains=x')).toBeNull();
   expect(ask('/logs?limit=60&cursor=abc')).toBeNull();
   expect(ask('/logs/a/history?limit=20')).toBeNull();
-  expect(answerFrom([], '/logs', new URLSearchParams())).toBeNull();
+  expect(responseFrom([], '/logs', new URLSearchParams())).toBeNull();
 });

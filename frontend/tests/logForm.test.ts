@@ -47,8 +47,8 @@ test.each([
 });
 
 test('if only one side changed a field, its value is suggested; if both did, the user must choose', () => {
-  const found = differences(base, { ...base, comment: 'a', cause: 'x' }, { ...base, comment: 'b', severity: 'major' });
-  expect(found.map(({ field, suggested }) => [field, suggested])).toEqual([
+  const changedFields = differences(base, { ...base, comment: 'a', cause: 'x' }, { ...base, comment: 'b', severity: 'major' });
+  expect(changedFields.map(({ field, suggested }) => [field, suggested])).toEqual([
     ['severity', 'theirs'],
     ['comment', null],
     ['cause', 'mine'],
@@ -57,13 +57,13 @@ test('if only one side changed a field, its value is suggested; if both did, the
 
 test('there is no merged log until every field is decided, and no change of the other user is lost', () => {
   const theirs = { ...base, comment: 'b', severity: 'major' };
-  const found = differences(base, { ...base, comment: 'a', cause: 'x' }, theirs);
-  const choices = initialChoices(found);
-  expect(applyChoices(theirs, found, choices)).toBeNull();
+  const changedFields = differences(base, { ...base, comment: 'a', cause: 'x' }, theirs);
+  const choices = initialChoices(changedFields);
+  expect(applyChoices(theirs, changedFields, choices)).toBeNull();
   choices.comment!.version = 'both';
-  expect(applyChoices(theirs, found, choices)).toEqual({ ...theirs, comment: 'b\na', cause: 'x' });
+  expect(applyChoices(theirs, changedFields, choices)).toEqual({ ...theirs, comment: 'b\na', cause: 'x' });
   choices.comment!.version = 'theirs';
-  expect(applyChoices(theirs, found, choices)).toEqual({ ...theirs, cause: 'x' });
+  expect(applyChoices(theirs, changedFields, choices)).toEqual({ ...theirs, cause: 'x' });
 });
 
 test('the same change on both sides is no difference', () => {

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import { fromStored, isApplied, isUnrelated, nextToSend, outcomeOf, withPending, type QueuedCreate, type QueuedDelete, type QueuedUpdate } from '../src/offline/queue';
+import { differsInFilesOnly, fromStored, isApplied, isUnrelated, nextToSend, nextUpload, outcomeOf, withPending, type QueuedCreate, type QueuedDelete, type QueuedUpdate, type QueuedUpload } from '../src/offline/queue';
 import { randomUuid } from '../src/device/uuid';
 
 afterEach(() => vi.unstubAllGlobals());
@@ -15,6 +15,11 @@ function created(seq: number, more: Partial<QueuedCreate> = {}): QueuedCreate {
 function updated(seq: number, more: Partial<QueuedUpdate> = {}): QueuedUpdate {
   const base = { version: 3, comment: 'old', cause: null, down_to: null };
   return { kind: 'update', uuid: String(seq), seq, by: 'ABC', resource: 'logs', key: 'L', base, version: 3, body: {}, mergesAlone: false, tried: false, refused: null, ...more };
+}
+
+function uploaded(seq: number, more: Partial<QueuedUpload> = {}): QueuedUpload {
+  const file = { name: 'a.jpg', size: 1, type: 'image/jpeg' };
+  return { kind: 'upload', uuid: String(seq), seq, by: 'ABC', resource: 'logs', key: 'L', machine: 'M', ...file, tried: false, refused: null, ...more };
 }
 
 const next = (...queue: Parameters<typeof nextToSend>[0]) => nextToSend(queue, 'ABC', NOW);
@@ -36,6 +41,35 @@ test('a deletion is sent when it can no longer be undone', () => {
   const deletion: QueuedDelete = { ...rest, kind: 'delete', sendAfter: NOW + 1 };
   expect(next(deletion, created(2))?.seq).toBe(2);
   expect(nextToSend([deletion], 'ABC', NOW + 1)?.seq).toBe(1);
+});
+
+test('a file waits for its log, and for the changes before it, but not for those that were refused', () => {
+  expect(nextUpload([created(1, { uuid: 'L', refused: REFUSED }), uploaded(2), uploaded(3, { key: 'other' })], 'ABC')?.seq).toBe(3);
+  expect(nextUpload([updated(1), uploaded(2)], 'ABC')).toBeNull();
+  expect(nextUpload([updated(1, { refused: REFUSED }), uploaded(2)], 'ABC')?.seq).toBe(2);
+  expect(nextUpload([uploaded(1, { refused: REFUSED }), uploaded(2, { by: 'XYZ' }), uploaded(3)], 'ABC')?.seq).toBe(3);
+});
+
+test('a file holds back no text, only the deletion of its record', () => {
+  const { kind: _, body: __, mergesAlone: ___, ...rest } = updated(2);
+  const deletion: QueuedDelete = { ...rest, kind: 'delete', sendAfter: NOW };
+  expect(next(uploaded(1), updated(2))?.seq).toBe(2);
+  expect(next(uploaded(1), deletion)).toBeNull();
+  expect(next(uploaded(1, { refused: REFUSED }), deletion)?.seq).toBe(2);
+});
+
+test('a service without room or a folder for files is not asked again and again', () => {
+  expect(outcomeOf('upload', 507, 'storage-full')).toBe('refused');
+  expect(outcomeOf('upload', 503, 'files-unavailable')).toBe('refused');
+  expect(outcomeOf('upload', 503, 'database-busy')).toBe('retry');
+  expect(outcomeOf('upload', 413, 'file-too-large')).toBe('refused');
+});
+
+test('a new file alone is no conflict with a change of fields', () => {
+  const base = { version: 3, comment: 'old', attachments: [], attachment_count: 0, updated_at: '2026-01-01T00:00:00Z' };
+  const current = { ...base, version: 4, attachments: [{ id: 'A' }], attachment_count: 1, updated_at: '2026-01-02T00:00:00Z' };
+  expect(differsInFilesOnly(base, current)).toBe(true);
+  expect(differsInFilesOnly(base, { ...current, comment: 'new' })).toBe(false);
 });
 
 test('a write is sent only by its author; a write without author by any user', () => {

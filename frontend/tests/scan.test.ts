@@ -38,7 +38,7 @@ test('the log that most searches found is the most similar, then one that says w
   expect(bestOf([[empty], []])).toBe(null);
 });
 
-test('a breakdown starts with a type of failure, a stop and a serious fault', () => {
+test('a breakdown starts with a type of failure, a stop and a major severity', () => {
   const type = (code: string, more = {}): LogType => ({ code, active: true, counts_as_failure: true, ...more }) as LogType;
   const rest = { severity: 'major', status: 'open', down_from: NOW };
   expect(breakdownPreset([type('crash'), type('error')], NOW)).toEqual({ type: 'error', ...rest });

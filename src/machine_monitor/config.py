@@ -155,17 +155,17 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """Read the settings of this process; raises `BadSetting`, which names every fault."""
+    """Read the settings of this process; raises `BadSetting`, which names every invalid setting."""
     _reject_unknown_names()
     try:
         return Settings()
     except ValidationError as error:
-        faults = [_fault(dict(detail)) for detail in error.errors(include_url=False, include_input=False)]
-        raise BadSetting(" ".join(faults)) from None
+        sentences = [_explain(dict(detail)) for detail in error.errors(include_url=False, include_input=False)]
+        raise BadSetting(" ".join(sentences)) from None
 
 
-def _fault(detail: dict[str, Any]) -> str:
-    """Return the sentence for a fault; Pydantic's messages do not say which values a setting can have."""
+def _explain(detail: dict[str, Any]) -> str:
+    """Return the sentence for an invalid setting; Pydantic's messages do not say which values a setting can have."""
     field = str(detail["loc"][0])
     name = f"{PREFIX}{field.upper()}"
     if detail["type"] == "value_error":

@@ -29,10 +29,6 @@ class DatabaseFault(MonitorError):
     """An unexpected error of the database driver; the text contains no values of records."""
 
 
-class CertificateError(MonitorError):
-    """The certificates of `serve --https` cannot be used; the text says what to do."""
-
-
 class UsageError(MonitorError):
     """A command cannot do what was requested; nothing was changed."""
 
@@ -229,6 +225,13 @@ class FileTooLarge(PayloadTooLarge):
         super().__init__(f"A file may have at most {max_bytes:,} bytes (MM_MAX_FILE).")
 
 
+class TableTooLarge(PayloadTooLarge):
+    """413."""
+
+    code, title = "table-too-large", "Table too large"
+    explanation = "An uploaded table may have at most 300 MB. Split it, compress it (.gz, .xz), or use `mm import`."
+
+
 class RangeNotSatisfiable(Problem):
     """416."""
 
@@ -317,9 +320,7 @@ class InternalError(Problem):
     """500."""
 
     status, code, title = 500, "internal", "Internal error"
-    explanation = (
-        "The server failed unexpectedly. Tell an administrator the request id: the log has the details under it."
-    )
+    explanation = "The server failed unexpectedly. Tell an administrator the request id: the log has details under it."
 
 
 class FileMissing(InternalError):

@@ -19,8 +19,13 @@ MAX_LENGTH = 64
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean '...'?" with the most similar of the known names; empty if none is similar."""
-    similar = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    """Return " Did you mean '...'?" with the most similar of the known names; empty if none is similar.
+
+    A field of a related record comes first: `machine.sector` is meant by `sector`.
+    """
+    names = list(known)
+    related = [other for other in names if other.endswith(f".{name}")]
+    similar = difflib.get_close_matches(name, related or names, n=1, cutoff=0.5)
     return f" Did you mean '{similar[0]}'?" if similar else ""
 
 

@@ -53,7 +53,7 @@ class PacedClient:
         self.messages = asyncio.Queue()
         self.takes = asyncio.Semaphore(0)
         self.gone = asyncio.Event()
-        self.answer = asyncio.create_task(app(scope, self.receive, self.send))
+        self.task = asyncio.create_task(app(scope, self.receive, self.send))
 
     async def receive(self):
         await self.gone.wait()
@@ -72,16 +72,16 @@ class PacedClient:
     async def leave(self):
         """Disconnect, and wait until the server has noticed."""
         self.gone.set()
-        await asyncio.wait_for(self.answer, 5)
+        await asyncio.wait_for(self.task, 5)
 
     async def rest(self):
         """Accept all remaining messages; return the body and whether it ended properly."""
         for _ in range(10_000):
             self.takes.release()
-        await self.answer
-        found = [self.messages.get_nowait() for _ in range(self.messages.qsize())]
-        ended = bool(found) and not found[-1].get("more_body", False)
-        return b"".join(message.get("body", b"") for message in found), ended
+        await self.task
+        messages = [self.messages.get_nowait() for _ in range(self.messages.qsize())]
+        ended = bool(messages) and not messages[-1].get("more_body", False)
+        return b"".join(message.get("body", b"") for message in messages), ended
 
 
 async def assert_resources_released(app):

@@ -55,15 +55,15 @@ async def test_activity_summarizes_the_logs_of_a_machine_that_are_not_deleted(pl
     page = (await plant.get("/machines", params={"expand": "activity", "fields": "name"})).json()
     assert {item["name"]: item["expanded"]["activity"] for item in page["items"]} == ACTIVITY
     for name, activity in ACTIVITY.items():
-        answer = await plant.get(f"/machines/{name}", params={"expand": "activity", "fields": "name"})
-        assert answer.json() == {"name": name, "expanded": {"activity": activity}}
+        response = await plant.get(f"/machines/{name}", params={"expand": "activity", "fields": "name"})
+        assert response.json() == {"name": name, "expanded": {"activity": activity}}
     assert len(sent) == 4
 
 
 async def test_a_record_with_activity_is_never_304(plant):
     tag = (await plant.get("/machines/busy")).headers["ETag"]
-    answer = await plant.get("/machines/busy", params={"expand": "activity"}, headers={"If-None-Match": tag})
-    assert (answer.status_code, answer.headers["ETag"]) == (200, tag)
+    response = await plant.get("/machines/busy", params={"expand": "activity"}, headers={"If-None-Match": tag})
+    assert (response.status_code, response.headers["ETag"]) == (200, tag)
     assert (await plant.get("/machines/busy", headers={"If-None-Match": tag})).status_code == 304
 
 

@@ -26,10 +26,10 @@ async def test_a_crash_gives_a_problem_that_does_not_reveal_the_cause(client, mo
         raise RuntimeError("secret-reason")
 
     monkeypatch.setattr(Database, "fetch", crash)
-    answer = await client.get("/logs", headers={"X-Request-ID": "mine-1"})
-    assert (answer.status_code, answer.json()["code"], answer.json()["request_id"]) == (500, "internal", "mine-1")
-    assert answer.headers["X-Request-ID"] == "mine-1"
-    assert "secret-reason" not in answer.text
+    response = await client.get("/logs", headers={"X-Request-ID": "mine-1"})
+    assert (response.status_code, response.json()["code"], response.json()["request_id"]) == (500, "internal", "mine-1")
+    assert response.headers["X-Request-ID"] == "mine-1"
+    assert "secret-reason" not in response.text
     assert "secret-reason" in caplog.text
 
 
@@ -77,8 +77,8 @@ async def test_a_crash_after_the_response_started_sends_no_second_response():
 
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é"])
 async def test_an_invalid_request_id_is_replaced(client, given):
-    answer = await client.get("/healthz", headers={"X-Request-ID": given.encode()})
-    assert answer.headers["X-Request-ID"] not in ("", given)
+    response = await client.get("/healthz", headers={"X-Request-ID": given.encode()})
+    assert response.headers["X-Request-ID"] not in ("", given)
 
 
 @pytest.mark.parametrize(
@@ -121,16 +121,20 @@ async def test_swagger_loads_files_only_from_this_host(client):
 
 async def test_a_database_of_another_version_is_not_ready(client, monkeypatch):
     monkeypatch.setattr("machine_monitor.database.schema.head_revision", lambda: "9999")
-    answer = await client.get("/readyz")
-    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "database-busy", "1")
+    response = await client.get("/readyz")
+    assert (response.status_code, response.json()["code"], response.headers["Retry-After"]) == (
+        503,
+        "database-busy",
+        "1",
+    )
 
 
 async def test_only_allowed_cors_origins_may_read_responses_and_their_headers(sqlite_database_url):
     settings = Settings(database_url=sqlite_database_url, cors_origins="https://one.example, https://two.example")
     async with serving(settings) as client:
-        answer = await client.get("/machines", headers={"Origin": "https://two.example"})
-        assert answer.headers["Access-Control-Allow-Origin"] == "https://two.example"
-        exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
+        response = await client.get("/machines", headers={"Origin": "https://two.example"})
+        assert response.headers["Access-Control-Allow-Origin"] == "https://two.example"
+        exposed = response.headers["Access-Control-Expose-Headers"].split(", ")
         assert {"ETag", "Retry-After", "Content-Disposition", "Idempotency-Replayed", "WWW-Authenticate"} < set(exposed)
         missing = await client.get("/machines/none", headers={"Origin": "https://two.example"})
         assert (missing.status_code, missing.headers["Access-Control-Allow-Origin"]) == (404, "https://two.example")
@@ -165,18 +169,18 @@ async def test_the_middleware_passes_lifespan_events_through():
 
 
 async def test_a_path_that_is_not_utf_8_is_a_bad_request(client):
-    answer = await client.put("/machines/%FF", json={})
-    assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
+    response = await client.put("/machines/%FF", json={})
+    assert (response.status_code, response.json()["code"]) == (400, "bad-request")
 
 
 async def test_a_problem_is_short_for_any_input(client):
-    answers = [
+    responses = [
         await client.post("/machines", json={f"field {number}": 1 for number in range(20_000)}),
         await client.get("/logs?" + "&".join(f"unheard{number}=" for number in range(500))),
     ]
-    for answer in answers:
-        assert answer.status_code == 422
-        assert len(answer.text) < 100_000
+    for response in responses:
+        assert response.status_code == 422
+        assert len(response.text) < 100_000
 
 
 async def test_a_response_with_related_records_is_never_304(client):
@@ -185,16 +189,16 @@ async def test_a_response_with_related_records_is_never_304(client):
     headers = {"If-None-Match": '"1"'}
     assert (await client.get(f"/logs/{log}", headers=headers)).status_code == 304
     await client.patch("/machines/Saw", json={"sector": "2B"})
-    answer = await client.get(f"/logs/{log}?expand=machine", headers=headers)
-    assert (answer.status_code, answer.json()["expanded"]["machine"]["sector"]) == (200, "2B")
+    response = await client.get(f"/logs/{log}?expand=machine", headers=headers)
+    assert (response.status_code, response.json()["expanded"]["machine"]["sector"]) == (200, "2B")
 
 
 async def test_a_request_without_a_free_reader_gets_database_busy(sqlite_database_url, monkeypatch):
     monkeypatch.setattr("machine_monitor.database.connect.WAIT_SECONDS", 0.05)
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.SqliteDriver.readers", 0)
     async with serving(Settings(database_url=sqlite_database_url)) as client:
-        answer = await client.get("/logs?q=word")
-        assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")
+        response = await client.get("/logs?q=word")
+        assert (response.status_code, response.json()["code"]) == (503, "database-busy")
 
 
 async def test_a_disconnected_client_is_not_logged_as_an_error(caplog):
@@ -210,8 +214,8 @@ async def test_a_request_that_is_cancelled_at_shutdown_is_answered(sqlite_databa
         monkeypatch.setattr(app.state.database, "fetch", lambda *_: asyncio.Event().wait())
         client = PacedClient(app, "/logs")
         await asyncio.sleep(0.05)
-        client.answer.cancel()
+        client.task.cancel()
         start, body = await client.take(2)
         assert (start["status"], json.loads(body["body"])["code"]) == (503, "database-busy")
         # What is raised here, uvicorn logs with a traceback.
-        await client.answer
+        await client.task

@@ -99,46 +99,61 @@ SUGGESTED = [
     ("machine.secter=x", "machine.secter", "machine.sector"),
     ("fields=coment", "fields", "comment"),
     ("expand=machines", "expand", "machine"),
+    ("sector=1A", "sector", "machine.sector"),
+    ("sector__contains=1", "sector__contains", "machine.sector__contains"),
+    ("machine__sector=1A", "machine__sector", "machine.sector"),
+    ("sort=sector", "sort", "machine.sector"),
 ]
 
 
 @pytest.mark.parametrize(("query", "parameter"), INVALID)
 async def test_an_invalid_parameter_is_refused_and_named(seeded, query, parameter):
-    answer = await seeded.get(f"/logs?{query}")
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    response = await seeded.get(f"/logs?{query}")
+    assert response.headers["Content-Type"] == "application/problem+json"
     if parameter == "cursor":
-        assert answer.status_code in (400, 422)
+        assert response.status_code in (400, 422)
         return
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["code"] in ("validation", "unknown-parameter")
-    assert {error["parameter"] for error in answer.json()["errors"]} == {parameter}
+    assert response.status_code == 422, response.text
+    assert response.json()["code"] in ("validation", "unknown-parameter")
+    assert {error["parameter"] for error in response.json()["errors"]} == {parameter}
 
 
 @pytest.mark.parametrize(("query", "parameter", "nearest"), SUGGESTED)
 async def test_an_unknown_name_gets_a_suggestion(seeded, query, parameter, nearest):
-    answer = await seeded.get(f"/logs?{query}")
-    (error,) = answer.json()["errors"]
-    assert (answer.status_code, error["parameter"]) == (422, parameter)
-    assert f"Did you mean '{nearest}'?" in answer.json()["detail"]
+    response = await seeded.get(f"/logs?{query}")
+    (error,) = response.json()["errors"]
+    assert (response.status_code, error["parameter"]) == (422, parameter)
+    assert f"Did you mean '{nearest}'?" in response.json()["detail"]
     assert nearest in error["allowed"]
 
 
 async def test_all_errors_of_a_query_are_reported_together(seeded):
     query = "machin=x&severity=bad&limit=0&limit=1&sort=nothing&started_at=soon&fields=x&expand=y&count=z&offset=-1"
-    answer = await seeded.get(f"/logs?{query}&q={'a+' * 33}")
-    assert (answer.status_code, answer.json()["code"]) == (422, "validation")
-    faults = {error["parameter"] for error in answer.json()["errors"]}
-    assert faults == {"machin", "severity", "limit", "sort", "started_at", "fields", "expand", "count", "offset", "q"}
+    response = await seeded.get(f"/logs?{query}&q={'a+' * 33}")
+    assert (response.status_code, response.json()["code"]) == (422, "validation")
+    parameters = {error["parameter"] for error in response.json()["errors"]}
+    assert parameters == {
+        "machin",
+        "severity",
+        "limit",
+        "sort",
+        "started_at",
+        "fields",
+        "expand",
+        "count",
+        "offset",
+        "q",
+    }
 
 
 @pytest.mark.parametrize("query", ["x=%FF", "%FF=x", "q=%ED%A0%80", "q=%C0%80", "machine=%E9", "limit=%FF&limit=0"])
 async def test_invalid_utf_8_is_a_bad_request(seeded, query):
     key, _ = await create(seeded, LOGS)
     for url in (f"/logs?{query}", f"/machines?{query}", f"/logs/{key}?{query}", f"/logs/{key}/history?{query}"):
-        answer = await seeded.get(url)
-        assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
-    for answer in (await seeded.post(f"/logs?{query}", json={}), await seeded.delete(f"/logs/{key}?{query}")):
-        assert answer.status_code == 400
+        response = await seeded.get(url)
+        assert (response.status_code, response.json()["code"]) == (400, "bad-request")
+    for response in (await seeded.post(f"/logs?{query}", json={}), await seeded.delete(f"/logs/{key}?{query}")):
+        assert response.status_code == 400
     assert (await seeded.get(f"/logs/{key}")).status_code == 200
 
 
@@ -187,5 +202,5 @@ async def test_each_list_accepts_only_its_own_fields(seeded, path, query):
     ],
 )
 async def test_unusual_but_valid_queries_succeed(seeded, query):
-    answer = await seeded.get(f"/logs?limit=1&count=exact&{query}")
-    assert answer.status_code == 200, answer.text[:300]
+    response = await seeded.get(f"/logs?limit=1&count=exact&{query}")
+    assert response.status_code == 200, response.text[:300]

@@ -16,9 +16,9 @@ async def press(client):
 
 
 async def put(client, *items, mode=None, status=200):
-    answer = await client.post("/logs/bulk", json={"items": items} | ({"mode": mode} if mode else {}))
-    assert answer.status_code == status, answer.text
-    return answer.json()
+    response = await client.post("/logs/bulk", json={"items": items} | ({"mode": mode} if mode else {}))
+    assert response.status_code == status, response.text
+    return response.json()
 
 
 async def total(client) -> int:
@@ -49,14 +49,14 @@ async def test_items_are_created_then_unchanged_then_updated(press):
 
 
 async def test_an_item_without_uuid_is_created_and_its_uuid_returned(press):
-    answer = await put(press, {"machine": "press", "type": "info"})
-    uuid = answer["results"][0]["uuid"]
+    response = await put(press, {"machine": "press", "type": "info"})
+    uuid = response["results"][0]["uuid"]
     assert (await press.get(f"/logs/{uuid}")).json()["machine"] == "Press"
 
 
 async def test_atomic_mode_reports_every_error_and_writes_nothing(press):
     problem = await put(press, item(1), item(2, machine="Pres"), item(3, severity="bad", type=None), status=422)
-    assert {(fault["pointer"], fault["code"]) for fault in problem["errors"]} == {
+    assert {(error["pointer"], error["code"]) for error in problem["errors"]} == {
         ("/items/1/machine", "unknown-machine"),
         ("/items/2/severity", "invalid"),
         ("/items/2/type", "invalid"),
@@ -66,10 +66,10 @@ async def test_atomic_mode_reports_every_error_and_writes_nothing(press):
 
 
 async def test_partial_mode_writes_the_valid_items(press):
-    answer = await put(press, item(1), item(2, machine="Pres"), item(1), item(3), mode="partial")
-    assert [result["status"] for result in answer["results"]] == ["created", "error", "error", "created"]
-    assert answer["counts"] == {"created": 2, "updated": 0, "unchanged": 0, "error": 2}
-    unknown, double = answer["results"][1]["problem"], answer["results"][2]["problem"]
+    response = await put(press, item(1), item(2, machine="Pres"), item(1), item(3), mode="partial")
+    assert [result["status"] for result in response["results"]] == ["created", "error", "error", "created"]
+    assert response["counts"] == {"created": 2, "updated": 0, "unchanged": 0, "error": 2}
+    unknown, double = response["results"][1]["problem"], response["results"][2]["problem"]
     assert (unknown["code"], unknown["status"]) == ("unknown-machine", 422)
     assert unknown["errors"][0]["pointer"] == "/items/1/machine"
     assert double["errors"][0]["pointer"] == "/items/2/uuid"
@@ -79,8 +79,8 @@ async def test_partial_mode_writes_the_valid_items(press):
 async def test_an_item_may_contain_read_only_fields(press):
     await put(press, item(1))
     stored = (await press.get(f"/logs/{UUID.format(1)}")).json()
-    answer = await put(press, {**stored, "version": 99, "comment": "changed"})
-    assert answer["results"][0]["version"] == 2
+    response = await put(press, {**stored, "version": 99, "comment": "changed"})
+    assert response["results"][0]["version"] == 2
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ async def test_a_bad_item_of_a_stored_log_points_to_its_field(press, change, poi
     await press.post("/users", json={"trigram": "XYZ"})
     await put(press, item(1))
     problem = await put(press, {**item(1), **change}, status=422)
-    assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]
 
 
 async def test_a_deleted_log_is_an_error_that_points_to_its_item(press):
@@ -100,8 +100,8 @@ async def test_a_deleted_log_is_an_error_that_points_to_its_item(press):
     assert problem["errors"] == [{"pointer": "/items/1", "code": "gone", "message": problem["detail"]}], (
         "a record that was deleted is not made again"
     )
-    answer = await put(press, item(2), item(1), mode="partial")
-    assert answer["results"][1]["problem"]["code"] == "gone"
+    response = await put(press, item(2), item(1), mode="partial")
+    assert response["results"][1]["problem"]["code"] == "gone"
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ async def test_a_deleted_log_is_an_error_that_points_to_its_item(press):
     ],
 )
 async def test_a_bad_body_is_refused(press, body, pointer):
-    answer = await press.post("/logs/bulk", json=body)
-    assert answer.status_code == 422, answer.text
-    assert pointer in [fault["pointer"] for fault in answer.json()["errors"]]
+    response = await press.post("/logs/bulk", json=body)
+    assert response.status_code == 422, response.text
+    assert pointer in [error["pointer"] for error in response.json()["errors"]]
     assert await total(press) == 0
 
 
@@ -135,13 +135,13 @@ async def test_a_thousand_items_are_searchable_in_their_order(press):
 
 async def test_unknown_references_in_many_items_get_few_suggestions(press):
     items = [item(number, machine=f"Pres {number}") for number in range(300)]
-    answer = await put(press, *items, mode="partial")
-    problems = [result["problem"]["detail"] for result in answer["results"]]
+    response = await put(press, *items, mode="partial")
+    problems = [result["problem"]["detail"] for result in response["results"]]
     assert sum("Did you mean 'Press'?" in problem for problem in problems) == 10
     assert all(problem.startswith("There is no machine") for problem in problems)
 
 
 async def test_a_body_with_too_many_lists_is_refused_before_parsing(client):
     body = '{"items": [' + "[]," * 300_000 + "[]]}"
-    answer = await client.post("/logs/bulk", content=body, headers={"Content-Type": "application/json"})
-    assert (answer.status_code, answer.json()["code"]) == (400, "bad-json")
+    response = await client.post("/logs/bulk", content=body, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["code"]) == (400, "bad-json")

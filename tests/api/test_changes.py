@@ -123,8 +123,8 @@ async def test_the_changes_of_one_machine_outlive_it(client):
 
 @pytest.mark.parametrize("machine_id", ["0", "x", "9007199254740992"])
 async def test_an_invalid_machine_id_is_refused(client, machine_id):
-    answer = await client.get("/changes", params={"machine_id": machine_id})
-    assert [fault["parameter"] for fault in answer.json()["errors"]] == ["machine_id"]
+    response = await client.get("/changes", params={"machine_id": machine_id})
+    assert [error["parameter"] for error in response.json()["errors"]] == ["machine_id"]
 
 
 @pytest.mark.parametrize("path", ["/changes", "/events"])
@@ -144,9 +144,9 @@ async def test_an_invalid_machine_id_is_refused(client, machine_id):
     ],
 )
 async def test_an_invalid_query_is_refused(client, path, query, parameter):
-    answer = await client.get(f"{path}?{query}")
-    assert answer.status_code == 422
-    assert [fault["parameter"] for fault in answer.json()["errors"]] == [parameter]
+    response = await client.get(f"{path}?{query}")
+    assert response.status_code == 422
+    assert [error["parameter"] for error in response.json()["errors"]] == [parameter]
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "x"])

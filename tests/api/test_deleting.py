@@ -11,9 +11,9 @@ NAMED = [(MACHINES, "machine", "machine-has-logs"), (TYPES, "type", "in-use"), (
 @pytest.mark.parametrize("resource", [MACHINES, TYPES, USERS], ids=lambda resource: resource.path)
 async def test_a_record_without_logs_is_deleted_permanently(seeded, resource):
     key, record = await create(seeded, resource)
-    answer = await seeded.delete(resource.path_of(key))
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert "X-Request-ID" in answer.headers
+    response = await seeded.delete(resource.path_of(key))
+    assert (response.status_code, response.content) == (204, b"")
+    assert "X-Request-ID" in response.headers
     assert (await seeded.get(f"/{resource.path}", params={resource.key: key})).json()["items"] == []
     for method, body in (("GET", None), ("PATCH", {}), ("DELETE", None)):
         assert (await seeded.request(method, resource.path_of(key), json=body)).status_code == 404
@@ -42,11 +42,11 @@ async def test_a_deleted_log_is_gone_but_its_uuid_is_taken(seeded):
     ]
     for spelling in (key, key.upper()):
         for method, body, headers in rows:
-            answer = await seeded.request(method, f"/logs/{spelling}", json=body, headers=headers)
-            assert answer.status_code == 410, (method, headers)
-            assert method == "HEAD" or answer.json()["code"] == "gone"
-        answer = await seeded.post("/logs", json=LOGS.body(spelling))
-        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+            response = await seeded.request(method, f"/logs/{spelling}", json=body, headers=headers)
+            assert response.status_code == 410, (method, headers)
+            assert method == "HEAD" or response.json()["code"] == "gone"
+        response = await seeded.post("/logs", json=LOGS.body(spelling))
+        assert (response.status_code, response.json()["code"]) == (409, "conflict")
     assert (await seeded.delete(LOGS.path_of(other))).status_code == 204
 
 
@@ -55,9 +55,9 @@ async def test_a_record_with_logs_cannot_be_deleted_even_if_they_are_deleted(see
     key, record = await create(seeded, resource)
     log, _ = await create(seeded, LOGS, **{field: key})
     for _ in range(2):
-        answer = await seeded.delete(resource.path_of(key))
-        assert (answer.status_code, answer.json()["code"]) == (409, code)
-        assert "PATCH" in answer.json()["detail"]
+        response = await seeded.delete(resource.path_of(key))
+        assert (response.status_code, response.json()["code"]) == (409, code)
+        assert "PATCH" in response.json()["detail"]
         assert (await seeded.get(resource.path_of(key))).json() == record
         await seeded.delete(LOGS.path_of(log))
     # 412 takes precedence over 409.
@@ -78,8 +78,8 @@ async def test_a_record_that_lost_its_logs_can_be_deleted(seeded, resource, fiel
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.path)
 async def test_a_deletion_accepts_no_parameters(seeded, resource):
     key, _ = await create(seeded, resource)
-    answer = await seeded.delete(resource.path_of(key), params={"force": "true"})
-    assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
+    response = await seeded.delete(resource.path_of(key), params={"force": "true"})
+    assert (response.status_code, response.json()["code"]) == (422, "unknown-parameter")
     assert (await seeded.get(resource.path_of(key))).status_code == 200
 
 
@@ -91,11 +91,11 @@ async def test_a_deleted_log_is_restored_as_it_was(seeded):
     stale = await seeded.post(path, headers={"If-Match": '"1"'})
     assert (stale.status_code, stale.json()["current"]["version"]) == (412, 2)
     before = (await seeded.get("/logs/facets", params={"by": "type"})).json()
-    answer = await seeded.post(path, headers={"X-Change-Note": "by mistake"})
-    restored = answer.json()
+    response = await seeded.post(path, headers={"X-Change-Note": "by mistake"})
+    restored = response.json()
     changed = {"version": 3, "updated_at": restored["updated_at"]}
-    assert (answer.status_code, answer.headers["etag"], restored) == (200, '"3"', record | changed)
-    assert (await seeded.get(LOGS.path_of(key))).content == answer.content
+    assert (response.status_code, response.headers["etag"], restored) == (200, '"3"', record | changed)
+    assert (await seeded.get(LOGS.path_of(key))).content == response.content
     found = (await seeded.get("/logs", params={"q": "came back", "uuid": key})).json()["items"]
     assert [log["uuid"] for log in found] == [key]
     entry = (await seeded.get(f"{LOGS.path_of(key)}/history")).json()["items"][0]
@@ -133,5 +133,5 @@ async def test_deleted_logs_have_a_list_of_their_own(seeded):
 
 @pytest.mark.parametrize("query", ["deleted=", "deleted=1", "deleted=yes", "deleted=true&deleted=true"])
 async def test_an_invalid_or_repeated_deleted_parameter_is_refused(seeded, query):
-    answer = await seeded.get(f"/logs?{query}")
-    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "deleted")
+    response = await seeded.get(f"/logs?{query}")
+    assert (response.status_code, response.json()["errors"][0]["parameter"]) == (422, "deleted")

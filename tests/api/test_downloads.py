@@ -78,7 +78,7 @@ async def test_a_client_that_reads_nothing_is_disconnected(database_url, path, m
     async with running(database_url) as app:
         client = PacedClient(app, path)
         start, first = await client.take(2)
-        await client.answer
+        await client.task
         assert (start["status"], first["more_body"], client.messages.empty()) == (200, True, True)
         await assert_resources_released(app)
     assert caplog.text == ""
@@ -131,9 +131,9 @@ async def test_a_cancelled_response_releases_its_resources(database_url, chunks)
         client = PacedClient(app, "/logs.ndjson")
         await client.take(chunks)
         await asyncio.sleep(0)
-        client.answer.cancel()
+        client.task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await client.answer
+            await client.task
         await assert_resources_released(app)
 
 
@@ -155,8 +155,8 @@ async def test_an_early_error_is_a_problem_and_a_late_one_aborts_the_response(da
             if good:
                 with pytest.raises(RuntimeError):
                     await client.rest()
-                found = [client.messages.get_nowait() for _ in range(client.messages.qsize())]
-                assert [message.get("more_body") for message in found] == [None, True, True]
+                messages = [client.messages.get_nowait() for _ in range(client.messages.qsize())]
+                assert [message.get("more_body") for message in messages] == [None, True, True]
             else:
                 start, body = await client.take(2)
                 assert (start["status"], json.loads(body["body"])["code"]) == (503, "database-busy")

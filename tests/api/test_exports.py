@@ -34,22 +34,22 @@ QUERIES = (
 
 
 async def lines(client, path, **parameters):
-    answer = await client.get(path, params=parameters)
-    assert answer.status_code == 200, answer.text
-    return [json.loads(line) for line in answer.text.splitlines()]
+    response = await client.get(path, params=parameters)
+    assert response.status_code == 200, response.text
+    return [json.loads(line) for line in response.text.splitlines()]
 
 
 async def table(client, path, delimiter=",", **parameters):
-    answer = await client.get(path, params=parameters)
-    assert answer.status_code == 200, answer.text
-    assert answer.text.endswith("\r\n")
-    return list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"), newline=""), delimiter=delimiter))
+    response = await client.get(path, params=parameters)
+    assert response.status_code == 200, response.text
+    assert response.text.endswith("\r\n")
+    return list(csv.DictReader(io.StringIO(response.text.removeprefix("\ufeff"), newline=""), delimiter=delimiter))
 
 
 async def workbook(client, path, **parameters):
-    answer = await client.get(path, params=parameters)
-    assert answer.status_code == 200, answer.text
-    sheet = openpyxl.load_workbook(io.BytesIO(answer.content)).active
+    response = await client.get(path, params=parameters)
+    assert response.status_code == 200, response.text
+    sheet = openpyxl.load_workbook(io.BytesIO(response.content)).active
     header, *rows = sheet.iter_rows()
     return sheet, [{name.value: cell for name, cell in zip(header, row, strict=True)} for row in rows]
 
@@ -87,10 +87,10 @@ async def test_csv_has_the_items_of_the_list(seeded, query, dialect, delimiter):
 
 @module
 async def test_ndjson_lines_equal_the_json_of_the_list(seeded):
-    answer = await seeded.get("/logs.ndjson", params={"sort": "machine"})
+    response = await seeded.get("/logs.ndjson", params={"sort": "machine"})
     listed = await seeded.get("/logs", params={"sort": "machine", "limit": 500})
-    assert answer.text == "".join(f"{line}\n" for line in answer.text.splitlines())
-    assert '{"items":[' + ",".join(answer.text.splitlines()) + '],"next"' in listed.text
+    assert response.text == "".join(f"{line}\n" for line in response.text.splitlines())
+    assert '{"items":[' + ",".join(response.text.splitlines()) + '],"next"' in listed.text
 
 
 @module
@@ -127,9 +127,11 @@ async def test_fields_select_and_order_columns_including_related_ones(seeded):
 
 @module
 async def test_csv_distinguishes_null_from_empty_and_quotes_by_rfc_4180(seeded):
-    answer = await seeded.get("/logs.csv", params={"fields": "project,comment,attributes,cause,action", "sort": "uuid"})
-    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-    rows = answer.content.decode().split("\r\n")
+    response = await seeded.get(
+        "/logs.csv", params={"fields": "project,comment,attributes,cause,action", "sort": "uuid"}
+    )
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    rows = response.content.decode().split("\r\n")
     assert rows[0] == "project,comment,attributes,cause,action"
     assert rows[5] == ",,{},huile,"
     assert rows[6] == '"","",{},,'
@@ -146,8 +148,8 @@ async def test_the_excel_dialect_prevents_formula_injection(client):
         body = {"comment": text, "attributes": {"key": text, "n": -1}, "year_of_acquisition": 2000}
         assert (await client.put(f"/machines/{name}", json=body)).status_code == 201
     fields = "comment,attributes.key,attributes.n,attributes,sector"
-    answer = await client.get("/machines.csv", params={"dialect": "excel", "fields": fields})
-    text = answer.content.decode()
+    response = await client.get("/machines.csv", params={"dialect": "excel", "fields": fields})
+    text = response.content.decode()
     assert text.startswith("\ufeff" + fields.replace(",", ";") + "\r\n")
     rows = await table(client, "/machines.csv", ";", dialect="excel", fields=fields)
     guarded = [f"'{text}" if re.match(r"[=+\-@\t\r']", text) else text for text in texts]
@@ -177,17 +179,17 @@ async def test_a_workbook_has_typed_values_and_no_formulas(client):
     assert row["started_at"].value == datetime(2025, 7, 25, 15, 18, 25)  # noqa: DTZ001 -- Excel has no time zones
     assert row["ended_at"].value == datetime(2025, 12, 25, 14, 18, 25, 500_000)  # noqa: DTZ001 -- the same
     assert row["started_at"].number_format == "yyyy-mm-dd hh:mm:ss"
-    found = {name: (cell.value, cell.data_type) for name, cell in row.items()}
-    assert found["comment"] == ("=HYPERLINK(A1)", "s")
-    assert found["machine.sector"] == ("=1+1", "s")
-    assert found["action"] == ("https://workshop.example/manual", "s")
+    cells = {name: (cell.value, cell.data_type) for name, cell in row.items()}
+    assert cells["comment"] == ("=HYPERLINK(A1)", "s")
+    assert cells["machine.sector"] == ("=1+1", "s")
+    assert cells["action"] == ("https://workshop.example/manual", "s")
     assert row["action"].hyperlink is None
-    assert found["attributes.cost"] == (12.5, "n")
-    assert found["attributes.text"] == ("12", "s")
-    assert found["attributes.paid"] == (True, "b")
-    assert found["version"] == (1, "n")
-    assert found["machine.year_of_acquisition"] == (2019, "n")
-    assert (found["cause"][0], found["down_to"]) == ("", (None, "n"))
+    assert cells["attributes.cost"] == (12.5, "n")
+    assert cells["attributes.text"] == ("12", "s")
+    assert cells["attributes.paid"] == (True, "b")
+    assert cells["version"] == (1, "n")
+    assert cells["machine.year_of_acquisition"] == (2019, "n")
+    assert (cells["cause"][0], cells["down_to"]) == ("", (None, "n"))
     assert json.loads(row["attributes"].value) == log["attributes"]
     assert (sheet.title, sheet.freeze_panes, sheet.auto_filter.ref) == (
         "logs",
@@ -208,9 +210,9 @@ async def test_a_workbook_that_would_be_too_long_is_refused(client, monkeypatch)
     monkeypatch.setattr("machine_monitor.services.tabular.xlsx.MAX_ROWS", 2)
     for name in ("A", "B", "C"):
         await client.put(f"/machines/{name}", json={})
-    answer = await client.get("/machines.xlsx")
-    assert (answer.status_code, answer.json()["code"]) == (422, "validation")
-    assert answer.json()["errors"][0]["code"] == "too-many"
+    response = await client.get("/machines.xlsx")
+    assert (response.status_code, response.json()["code"]) == (422, "validation")
+    assert response.json()["errors"][0]["code"] == "too-many"
     assert (await client.get("/machines.xlsx?name__ne=A")).status_code == 200
 
 
@@ -237,11 +239,11 @@ async def test_a_workbook_that_would_be_too_long_is_refused(client, monkeypatch)
     ],
 )
 async def test_an_unknown_parameter_of_an_export_is_422(client, path, query, code):
-    answer = await client.get(f"{path}?{query}")
+    response = await client.get(f"{path}?{query}")
     if code is None:
         code = "validation" if path.endswith("csv") else "unknown-parameter"
-    assert (answer.status_code, answer.json()["code"]) == (422, code)
-    names = answer.json()["errors"][0].get("allowed", [])
+    assert (response.status_code, response.json()["code"]) == (422, code)
+    names = response.json()["errors"][0].get("allowed", [])
     assert not {"limit", "cursor", "offset", "count"} & set(names)
 
 
@@ -256,14 +258,14 @@ async def test_an_unknown_parameter_of_an_export_is_422(client, path, query, cod
 @pytest.mark.parametrize("timezone", ["Pacific/Kiritimati"])
 async def test_head_has_the_headers_of_get_and_no_body(client, path, media_type):
     got, head = await client.get(path), await client.head(path)
-    for answer in (got, head):
-        assert answer.status_code == 200
-        assert answer.headers["Content-Type"] == media_type
+    for response in (got, head):
+        assert response.status_code == 200
+        assert response.headers["Content-Type"] == media_type
         name, day, suffix = re.fullmatch(
-            r'attachment; filename="(\w+)-(\d{4}-\d\d-\d\d)\.(\w+)"', answer.headers["Content-Disposition"]
+            r'attachment; filename="(\w+)-(\d{4}-\d\d-\d\d)\.(\w+)"', response.headers["Content-Disposition"]
         ).groups()
         assert (f"/{name}.{suffix}", datetime.fromisoformat(day).year > 2000) == (path, True)
-        assert "Content-Length" not in answer.headers
+        assert "Content-Length" not in response.headers
     assert head.content == b""
     assert (await client.head(f"{path}?unheard=1")).status_code == 422
 

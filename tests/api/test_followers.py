@@ -34,8 +34,8 @@ async def read_changes(app, **query):
 
 def read_events(body):
     """Return the events of a stream's body: name, id, data."""
-    found = re.findall(r"event: (\w+)\nid: (\S+)\ndata: (.*)\n\n", body)
-    return [(name, identifier, json.loads(data)) for name, identifier, data in found]
+    events = re.findall(r"event: (\w+)\nid: (\S+)\ndata: (.*)\n\n", body)
+    return [(name, identifier, json.loads(data)) for name, identifier, data in events]
 
 
 async def next_events(client, count=1):
@@ -59,9 +59,9 @@ async def test_the_epoch_is_the_start_of_the_hash_of_the_last_entry(database_url
 @pytest.mark.parametrize("path", ["/changes", "/events"])
 @pytest.mark.parametrize("query", [f"since={SHIPPED + 1}", f"since=3&epoch={OTHER}", "since=9007199254740991"])
 async def test_a_position_that_the_history_does_not_have_is_410(client, path, query):
-    answer = await client.get(f"{path}?{query}")
-    assert (answer.status_code, answer.json()["code"]) == (410, "history-replaced")
-    assert "since=0" in answer.json()["detail"]
+    response = await client.get(f"{path}?{query}")
+    assert (response.status_code, response.json()["code"]) == (410, "history-replaced")
+    assert "since=0" in response.json()["detail"]
 
 
 async def test_the_start_belongs_to_every_history(client):

@@ -77,9 +77,9 @@ async def test_a_change_note_is_stored_with_the_change(seeded, header, note):
 async def test_an_invalid_change_note_is_reported_with_all_other_errors(seeded, header):
     key = LOGS.new_key()
     body = LOGS.minimal_body | {"severity": "bad"}
-    answer = await seeded.put(LOGS.path_of(key), json=body, headers={b"X-Change-Note": header})
-    assert answer.status_code == 422
-    assert len(answer.json()["errors"]) == 2
+    response = await seeded.put(LOGS.path_of(key), json=body, headers={b"X-Change-Note": header})
+    assert response.status_code == 422
+    assert len(response.json()["errors"]) == 2
     assert (await seeded.get(LOGS.path_of(key))).status_code == 404
 
 
@@ -101,13 +101,13 @@ async def test_a_history_is_paged_filtered_and_sorted_like_a_list(seeded, resour
         assert (await seeded.patch(resource.path_of(key), json={"comment": str(number)})).status_code == 200
     everything = await entries(seeded, resource, key)
     url = f"{resource.path_of(key)}/history"
-    answer = await seeded.get(url, params={"limit": 2, "count": "exact"})
-    assert (answer.json()["total"], answer.json()["previous"]) == (5, None)
-    walked = answer.json()["items"]
-    while "next" in answer.links:
-        answer = await seeded.get(answer.links["next"]["url"])
-        assert answer.status_code == 200, answer.text
-        walked += answer.json()["items"]
+    response = await seeded.get(url, params={"limit": 2, "count": "exact"})
+    assert (response.json()["total"], response.json()["previous"]) == (5, None)
+    walked = response.json()["items"]
+    while "next" in response.links:
+        response = await seeded.get(response.links["next"]["url"])
+        assert response.status_code == 200, response.text
+        walked += response.json()["items"]
     assert walked == everything
     for parameters, expected in (
         ({"op": "create"}, everything[4:]),
@@ -125,15 +125,15 @@ async def test_a_cursor_of_another_history_is_refused(seeded, resource):
     for key in (one, other):
         await seeded.patch(resource.path_of(key), json=resource.change)
     cursor = (await seeded.get(f"{resource.path_of(one)}/history", params={"limit": 1})).json()["next"]
-    answer = await seeded.get(f"{resource.path_of(other)}/history", params={"limit": 1, "cursor": cursor})
-    assert (answer.status_code, answer.json()["code"]) == (400, "cursor-mismatch")
+    response = await seeded.get(f"{resource.path_of(other)}/history", params={"limit": 1, "cursor": cursor})
+    assert (response.status_code, response.json()["code"]) == (400, "cursor-mismatch")
 
 
 @both
 async def test_a_search_in_a_history_is_not_ignored(seeded, resource):
     key, _ = await create(seeded, resource)
-    answer = await seeded.get(f"{resource.path_of(key)}/history", params={"q": "wordthatisnowhere"})
-    assert answer.status_code == 422 or answer.json()["items"] == []
+    response = await seeded.get(f"{resource.path_of(key)}/history", params={"q": "wordthatisnowhere"})
+    assert response.status_code == 422 or response.json()["items"] == []
 
 
 @both
@@ -147,5 +147,5 @@ async def test_a_note_is_filtered_like_any_text(seeded):
     key, _ = await create(seeded, LOGS)
     await seeded.patch(LOGS.path_of(key), json=LOGS.change, headers={"X-Change-Note": "Usure%20d%C3%A9tect%C3%A9e"})
     for operator, value in (("contains", "DETECT"), ("startswith", "usure"), ("endswith", "ee"), ("gte", "U")):
-        answer = await seeded.get(f"{LOGS.path_of(key)}/history", params={f"note__{operator}": value})
-        assert (answer.status_code, len(answer.json().get("items", []))) == (200, 1), operator
+        response = await seeded.get(f"{LOGS.path_of(key)}/history", params={f"note__{operator}": value})
+        assert (response.status_code, len(response.json().get("items", []))) == (200, 1), operator

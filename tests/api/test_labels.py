@@ -16,9 +16,9 @@ NAMES = (
 
 async def label_of(client, name, **machine):
     await client.put(f"/machines/{quote(name)}", json=machine)
-    answer = await client.get(f"/machines/{quote(name)}/label.svg")
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/svg+xml")
-    return ET.fromstring(answer.text)  # noqa: S314 -- our own XML
+    response = await client.get(f"/machines/{quote(name)}/label.svg")
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/svg+xml")
+    return ET.fromstring(response.text)  # noqa: S314 -- our own XML
 
 
 def dark_modules(picture):

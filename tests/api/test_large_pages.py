@@ -1,4 +1,4 @@
-"""A page ends at 8 MiB, whatever its `limit` is, and the next one goes on behind it."""
+"""A page ends at 8 MiB, whatever its `limit` is, and the next one continues after it."""
 
 import json
 
@@ -58,10 +58,10 @@ async def large(seeded_url):
 
 
 async def read(client: httpx2.AsyncClient, url: str) -> dict:
-    answer = await client.get(url)
-    assert answer.status_code == 200, answer.text[:1_000]
-    assert len(answer.content) <= MAX_BYTES
-    return json.loads(answer.content)
+    response = await client.get(url)
+    assert response.status_code == 200, response.text[:1_000]
+    assert len(response.content) <= MAX_BYTES
+    return json.loads(response.content)
 
 
 def uuids(page: dict) -> list[str]:
@@ -96,9 +96,9 @@ async def test_a_page_that_is_read_backward_ends_at_8_mib_too(large):
 
 
 async def test_a_page_with_an_offset_names_a_limit_that_fits(large):
-    answer = await large.get("/logs?limit=500&offset=1")
-    problem = answer.json()
-    assert (answer.status_code, problem["errors"][0]["parameter"]) == (422, "limit")
+    response = await large.get("/logs?limit=500&offset=1")
+    problem = response.json()
+    assert (response.status_code, problem["errors"][0]["parameter"]) == (422, "limit")
     fitting = int(problem["detail"].partition("limit=")[2].split()[0])
     page = await read(large, f"/logs?limit={fitting}&offset=1")
     assert uuids(page) == KEYS[-2 : -2 - fitting : -1]

@@ -22,18 +22,20 @@ async def test_a_new_name_needs_something_to_see_and_one_direction(client):
     await client.post("/machines", json={"name": "Press"})
     for name, sentence in SENTENCES.items():
         log = {"machine": name, "type": "info", "unlisted": True}
-        answers = [
+        responses = [
             await client.post("/machines", json={"name": name}),
             await client.put(f"/machines/{name}", json={}),
             await client.patch("/machines/Press", json={"name": name}),
             await client.post("/logs", json=log),
         ]
-        assert [answer.status_code for answer in answers] == [422] * len(answers), (name, answers[0].text)
-        for answer, pointer in zip(answers, ("/name", "/name", "/name", "/machine"), strict=True):
-            assert [(error["message"], error["pointer"]) for error in answer.json()["errors"]] == [(sentence, pointer)]
+        assert [response.status_code for response in responses] == [422] * len(responses), (name, responses[0].text)
+        for response, pointer in zip(responses, ("/name", "/name", "/name", "/machine"), strict=True):
+            assert [(error["message"], error["pointer"]) for error in response.json()["errors"]] == [
+                (sentence, pointer)
+            ]
     for name in ALLOWED:
-        answer = await client.post("/machines", json={"name": name})
-        assert answer.status_code == 201, answer.text
+        response = await client.post("/machines", json={"name": name})
+        assert response.status_code == 201, response.text
 
 
 async def test_a_machine_that_has_such_a_name_can_be_read_and_edited(client, database_url):
@@ -41,8 +43,8 @@ async def test_a_machine_that_has_such_a_name_can_be_read_and_edited(client, dat
     values = {**validation.defaults(MACHINES), "name": old, "attachments": [], "attachment_count": 0}
     database = Database(database_url)
     database.transact(lambda tx: storage.insert(tx, MACHINES, [NewRecord(values, {})], "2025-01-01T00:00:00Z"))
-    answer = await client.post("/logs", json={"machine": old, "type": "info"})
-    assert (answer.status_code, answer.json()["machine"]) == (201, old)
+    response = await client.post("/logs", json={"machine": old, "type": "info"})
+    assert (response.status_code, response.json()["machine"]) == (201, old)
     stored = (await client.get(f"/machines/{old}")).json()
     assert (await client.patch(f"/machines/{old}", json={"sector": "A"})).json()["sector"] == "A"
     assert (await client.patch(f"/machines/{old}", json={"name": old, "sector": "B"})).json()["sector"] == "B"

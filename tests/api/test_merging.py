@@ -29,18 +29,18 @@ def merge(client, name: str, into: str, **headers):
 
 
 async def uuids(client, **query) -> set[str]:
-    answer = await client.get("/logs", params={"limit": 500, **query})
-    assert answer.status_code == 200, answer.text
-    return {item["uuid"] for item in answer.json()["items"]}
+    response = await client.get("/logs", params={"limit": 500, **query})
+    assert response.status_code == 200, response.text
+    return {item["uuid"] for item in response.json()["items"]}
 
 
 async def facet(client, name: str) -> dict[str, int]:
     """Return the counts of all logs by machine; without filters they come from the counters."""
-    answer = await client.get("/logs/facets", params={"by": "machine", "limit": 100})
-    return {each["value"]: each["count"] for each in answer.json()["facets"]["machine"]}.get(name, 0)
+    response = await client.get("/logs/facets", params={"by": "machine", "limit": 100})
+    return {each["value"]: each["count"] for each in response.json()["facets"]["machine"]}.get(name, 0)
 
 
-def faults(url: str) -> list[str]:
+def verification_faults(url: str) -> list[str]:
     database = Database(url)
     try:
         return verify(database).faults
@@ -53,13 +53,13 @@ async def test_a_merge_moves_all_logs_and_deletes_the_machine(seeded, seeded_url
     new, own = await add_machine(seeded, logs=2)
     assert (await seeded.delete(LOGS.path_of(moved[2]))).status_code == 204
     before = (await seeded.get(MACHINES.path_of(new))).json()
-    answer = await merge(seeded, old.upper(), new.upper(), **{"X-Change-Note": "the same lathe"})
-    assert (answer.status_code, answer.headers["ETag"]) == (200, '"2"')
-    assert answer.json() == before | {"version": 2, "updated_at": answer.json()["updated_at"]}
+    response = await merge(seeded, old.upper(), new.upper(), **{"X-Change-Note": "the same lathe"})
+    assert (response.status_code, response.headers["ETag"]) == (200, '"2"')
+    assert response.json() == before | {"version": 2, "updated_at": response.json()["updated_at"]}
     assert (await seeded.get(MACHINES.path_of(old))).status_code == 404
-    assert (await seeded.get(MACHINES.path_of(new))).content == answer.content
+    assert (await seeded.get(MACHINES.path_of(new))).content == response.content
     log = (await seeded.get(LOGS.path_of(moved[0]))).json()
-    assert (log["machine"], log["version"], log["updated_at"]) == (new, 2, answer.json()["updated_at"])
+    assert (log["machine"], log["version"], log["updated_at"]) == (new, 2, response.json()["updated_at"])
     assert (await seeded.get(LOGS.path_of(own[0]))).json()["version"] == 1
     assert len(await entries(seeded, LOGS, moved[0])) == 1
     live = {*moved[:2], *own}
@@ -70,7 +70,7 @@ async def test_a_merge_moves_all_logs_and_deletes_the_machine(seeded, seeded_url
     restored = await seeded.post(f"{LOGS.path_of(moved[2])}/restore")
     assert (restored.json()["machine"], restored.json()["version"]) == (new, 4)
     assert await uuids(seeded, q=f'"{new}" merged') == {*moved, *own}
-    assert faults(seeded_url) == []
+    assert verification_faults(seeded_url) == []
 
 
 async def test_both_machines_have_an_entry_with_both_names(seeded):
@@ -100,13 +100,13 @@ async def test_the_other_machine_must_exist_and_differ(seeded):
     name, (log,) = await add_machine(seeded, logs=1)
     cases = [(name.swapcase(), "same-machine"), (new_name("none"), "unknown-machine")]
     for into, code in cases:
-        answer = await merge(seeded, name, into)
-        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
-        assert [(error["code"], error["pointer"]) for error in answer.json()["errors"]] == [(code, "/into")]
+        response = await merge(seeded, name, into)
+        assert (response.status_code, response.json()["code"]) == (409, "conflict")
+        assert [(error["code"], error["pointer"]) for error in response.json()["errors"]] == [(code, "/into")]
     assert (await merge(seeded, new_name("none"), name)).status_code == 404
     for wrong in ({}, {"into": None}, {"into": ""}, {"into": "a/b"}, {"into": 4}, {"into": name, "more": 1}):
-        answer = await seeded.post(f"{MACHINES.path_of(name)}/merge", json=wrong)
-        assert (answer.status_code, answer.json()["code"]) == (422, "validation"), answer.text
+        response = await seeded.post(f"{MACHINES.path_of(name)}/merge", json=wrong)
+        assert (response.status_code, response.json()["code"]) == (422, "validation"), response.text
     assert (await seeded.get(LOGS.path_of(log))).json()["version"] == 1
     assert len(await entries(seeded, MACHINES, name)) == 1
 
@@ -139,14 +139,14 @@ async def test_merges_and_writes_can_run_at_once(seeded, seeded_url):
             seeded.post("/logs", json={"machine": name, "type": "error", "unlisted": True}),
         )
     ]
-    answers = await asyncio.gather(*writes)
-    assert {answer.status_code for answer in answers} <= {200, 201, 409}
-    assert faults(seeded_url) == []
+    responses = await asyncio.gather(*writes)
+    assert {response.status_code for response in responses} <= {200, 201, 409}
+    assert verification_faults(seeded_url) == []
     assert sum([await facet(seeded, name) for name in machines]) == 16
 
 
 async def test_two_machines_cannot_be_merged_into_each_other(seeded, seeded_url):
     (a, _), (b, _) = [await add_machine(seeded, logs=1) for _ in range(2)]
-    answers = await asyncio.gather(merge(seeded, a, b), merge(seeded, b, a))
-    assert sorted(answer.status_code for answer in answers) in ([200, 404], [200, 409])
-    assert faults(seeded_url) == []
+    responses = await asyncio.gather(merge(seeded, a, b), merge(seeded, b, a))
+    assert sorted(response.status_code for response in responses) in ([200, 404], [200, 409])
+    assert verification_faults(seeded_url) == []

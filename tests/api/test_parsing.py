@@ -15,8 +15,8 @@ async def test_a_large_body_is_parsed_in_a_thread(client, monkeypatch, size, is_
     threads, parse = [], strict_json.parse
     monkeypatch.setattr(strict_json, "parse", lambda raw: threads.append(threading.current_thread()) or parse(raw))
     content = json.dumps({"name": "Saw"}).encode().ljust(size)
-    answer = await client.post("/machines", content=content, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 201
+    response = await client.post("/machines", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 201
     assert [thread is threading.current_thread() for thread in threads] == [is_inline]
 
 
@@ -27,8 +27,8 @@ async def test_a_new_statement_is_compiled_in_a_thread_and_found_later(client, m
     )
     # A query that no other test asks.
     for value in (1, 2):
-        answer = await client.get(f"/machines?attributes.parsed__gte={value}&attributes.compiled__ne={value}&limit=7")
-        assert answer.status_code == 200
+        response = await client.get(f"/machines?attributes.parsed__gte={value}&attributes.compiled__ne={value}&limit=7")
+        assert response.status_code == 200
     assert [thread is threading.current_thread() for thread in threads] == [False]
 
 

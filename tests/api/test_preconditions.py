@@ -44,13 +44,13 @@ WRITES = [
 @pytest.mark.parametrize(("headers", "status"), READS)
 async def test_a_get_is_304_if_the_client_has_the_current_version(seeded, resource, headers, status):
     key, _ = await create(seeded, resource)
-    for answer in (
+    for response in (
         await seeded.get(resource.path_of(key), headers=headers),
         await seeded.head(resource.path_of(key), headers=headers),
     ):
-        assert (answer.status_code, answer.headers["ETag"]) == (status, '"1"')
-        assert "X-Request-ID" in answer.headers
-        assert answer.content == b"" or status == 200
+        assert (response.status_code, response.headers["ETag"]) == (status, '"1"')
+        assert "X-Request-ID" in response.headers
+        assert response.content == b"" or status == 200
 
 
 @in_module
@@ -60,12 +60,12 @@ async def test_a_get_is_304_if_the_client_has_the_current_version(seeded, resour
 async def test_a_write_is_done_only_if_its_preconditions_hold(seeded, resource, method, headers, allowed):
     key, record = await create(seeded, resource, **({"label": "L"} if resource.key == "code" else {}))
     body = None if method == "DELETE" else resource.minimal_body | resource.change
-    answer = await seeded.request(method, resource.path_of(key), json=body, headers=headers)
+    response = await seeded.request(method, resource.path_of(key), json=body, headers=headers)
     if allowed:
-        assert answer.status_code == (204 if method == "DELETE" else 200), answer.text
+        assert response.status_code == (204 if method == "DELETE" else 200), response.text
         return
-    assert (answer.status_code, answer.json()["code"]) == (412, "version-conflict")
-    assert answer.json()["current"] == record == (await seeded.get(resource.path_of(key))).json()
+    assert (response.status_code, response.json()["code"]) == (412, "version-conflict")
+    assert response.json()["current"] == record == (await seeded.get(resource.path_of(key))).json()
 
 
 @in_module
@@ -88,12 +88,12 @@ async def test_each_change_gives_a_new_etag(seeded):
     key, _ = await create(seeded, MACHINES)
     tag = '"1"'
     for number in range(3):
-        answer = await seeded.patch(MACHINES.path_of(key), json={"comment": str(number)}, headers={"If-Match": tag})
-        assert answer.status_code == 200
-        assert answer.headers["ETag"] not in (tag, None)
+        response = await seeded.patch(MACHINES.path_of(key), json={"comment": str(number)}, headers={"If-Match": tag})
+        assert response.status_code == 200
+        assert response.headers["ETag"] not in (tag, None)
         stale = await seeded.patch(MACHINES.path_of(key), json={"comment": "-"}, headers={"If-Match": tag})
         assert stale.status_code == 412
-        tag = answer.headers["ETag"]
+        tag = response.headers["ETag"]
     assert [entry["version"] for entry in await entries(seeded, MACHINES, key)] == [4, 3, 2, 1]
 
 
@@ -102,7 +102,7 @@ async def test_one_of_many_concurrent_writers_wins(client, resource):
     await samples.seed(client)
     key, _ = await create(client, resource)
     for version in range(1, 4):
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *[
                 client.patch(
                     resource.path_of(key), json={"comment": f"{version} {i}"}, headers={"If-Match": f'"{version}"'}
@@ -110,9 +110,9 @@ async def test_one_of_many_concurrent_writers_wins(client, resource):
                 for i in range(6)
             ]
         )
-        assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412, 412, 412]
-        winner = next(answer for answer in answers if answer.status_code == 200).json()
-        assert {answer.json()["current"]["comment"] for answer in answers if answer.status_code == 412} == {
+        assert sorted(response.status_code for response in responses) == [200, 412, 412, 412, 412, 412]
+        winner = next(response for response in responses if response.status_code == 200).json()
+        assert {response.json()["current"]["comment"] for response in responses if response.status_code == 412} == {
             winner["comment"]
         }
     assert len(await entries(client, resource, key)) == 4
@@ -124,8 +124,8 @@ async def test_one_of_many_concurrent_creators_wins(client, resource):
     key = resource.new_key()
     puts = [client.put(resource.path_of(key), json=resource.minimal_body) for _ in range(4)]
     posts = [client.post(f"/{resource.path}", json=resource.body(key)) for _ in range(4)]
-    answers = await asyncio.gather(*puts, *posts)
-    statuses = [answer.status_code for answer in answers]
+    responses = await asyncio.gather(*puts, *posts)
+    statuses = [response.status_code for response in responses]
     assert statuses.count(201) == 1
     assert set(statuses[:4]) <= {200, 201}
     assert set(statuses[4:]) <= {201, 409}
@@ -145,9 +145,9 @@ async def test_a_site_can_require_if_match(strict):
         for method in ("PUT", "PATCH", "DELETE"):
             body = None if method == "DELETE" else resource.minimal_body | resource.change
             for headers in ({}, {"If-None-Match": '"99"'}):
-                answer = await strict.request(method, resource.path_of(key), json=body, headers=headers)
-                assert answer.status_code == 428, (method, headers)
-                assert answer.json()["code"] == "precondition-required"
+                response = await strict.request(method, resource.path_of(key), json=body, headers=headers)
+                assert response.status_code == 428, (method, headers)
+                assert response.json()["code"] == "precondition-required"
             stale = await strict.request(method, resource.path_of(key), json=body, headers={"If-Match": '"99"'})
             assert stale.status_code == 412
         assert (await strict.get(resource.path_of(key))).json() == record

@@ -53,14 +53,14 @@ INVALID_KEYS += [
 ]
 
 
-def check(answer, status: int, code: str) -> dict:
-    """Assert that an answer is a well-formed problem with this status and code, and return it."""
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.headers["X-Request-ID"]
-    problem = answer.json()
-    assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code), answer.text
+def check(response, status: int, code: str) -> dict:
+    """Assert that a response is a well-formed problem with this status and code, and return it."""
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["X-Request-ID"]
+    problem = response.json()
+    assert (response.status_code, problem["status"], problem["code"]) == (status, status, code), response.text
     assert problem["type"] == f"/problems/{code}"
-    assert problem["request_id"] == answer.headers["X-Request-ID"]
+    assert problem["request_id"] == response.headers["X-Request-ID"]
     assert problem["title"]
     assert problem["detail"]
     assert problem["instance"].startswith("/")
@@ -87,9 +87,9 @@ async def test_an_invalid_key_is_not_found_and_cannot_be_put(seeded, path):
 @pytest.mark.parametrize(("path", "allowed"), ALLOWED)
 async def test_an_unsupported_method_gets_405_with_the_allowed_methods(seeded, path, allowed):
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} - allowed:
-        answer = await seeded.request(method, path)
-        check(answer, 405, "method-not-allowed")
-        assert set(re.split(", *", answer.headers["Allow"])) == allowed
+        response = await seeded.request(method, path)
+        check(response, 405, "method-not-allowed")
+        assert set(re.split(", *", response.headers["Allow"])) == allowed
 
 
 async def test_the_type_of_a_problem_links_to_its_description(seeded):
@@ -106,9 +106,9 @@ async def test_the_type_of_a_problem_links_to_its_description(seeded):
 )
 async def test_every_response_has_a_request_id(seeded, given, is_returned):
     for url in ("/logs", "/nothing", "/healthz", "/logs?x=1", "/docs/static/swagger-ui.css", "/openapi.json"):
-        answer = await seeded.get(url, headers={b"X-Request-ID": given.encode()})
-        assert (answer.headers["X-Request-ID"] == given) == is_returned
-        assert re.fullmatch(r"[\x21-\x7e]+", answer.headers["X-Request-ID"])
+        response = await seeded.get(url, headers={b"X-Request-ID": given.encode()})
+        assert (response.headers["X-Request-ID"] == given) == is_returned
+        assert re.fullmatch(r"[\x21-\x7e]+", response.headers["X-Request-ID"])
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ async def test_another_media_type_is_refused(seeded, headers):
 )
 async def test_json_media_types_are_accepted_in_any_spelling(seeded, media_type):
     body = json.dumps(MACHINES.body(MACHINES.new_key())).encode()
-    answer = await seeded.post("/machines", content=body, headers={"Content-Type": media_type})
-    assert answer.status_code == 201
+    response = await seeded.post("/machines", content=body, headers={"Content-Type": media_type})
+    assert response.status_code == 201
     merge = {"Content-Type": "application/merge-patch+json"}
-    assert (await seeded.patch(answer.headers["Location"], content=b"{}", headers=merge)).status_code == 200
+    assert (await seeded.patch(response.headers["Location"], content=b"{}", headers=merge)).status_code == 200
     for method in ("POST", "PUT"):
-        url = "/machines" if method == "POST" else answer.headers["Location"]
+        url = "/machines" if method == "POST" else response.headers["Location"]
         check(await seeded.request(method, url, content=body, headers=merge), 415, "unsupported-media-type")
 
 
@@ -204,11 +204,11 @@ async def test_errors_are_reported_in_the_documented_order(seeded):
         ("DELETE", MACHINES.path_of(in_use), None, stale, 412),
         ("DELETE", MACHINES.path_of(in_use), None, {}, 409),
     ]
-    found = [
+    statuses = [
         (await seeded.request(method, url, content=content, headers=headers)).status_code
         for method, url, content, headers, _ in rows
     ]
-    assert found == [row[-1] for row in rows]
+    assert statuses == [row[-1] for row in rows]
 
 
 async def test_a_taken_name_is_reported_before_too_many_attributes(seeded):
@@ -224,10 +224,10 @@ async def test_all_errors_of_a_request_are_reported_together(seeded):
     problem = check(
         await seeded.put(f"{LOGS.path_of(LOGS.new_key())}?y=1", json=body, headers=headers), 422, "validation"
     )
-    found = {error.get("pointer", error.get("parameter")) for error in problem["errors"]}
-    assert {"/machine", "/type", "/severity", "/started_at", "/x", "y"} < found
-    assert any(name.startswith("/attributes") for name in found)
-    assert len(found) == 8
+    places = {error.get("pointer", error.get("parameter")) for error in problem["errors"]}
+    assert {"/machine", "/type", "/severity", "/started_at", "/x", "y"} < places
+    assert any(name.startswith("/attributes") for name in places)
+    assert len(places) == 8
 
 
 @pytest.mark.parametrize("resource", [MACHINES, LOGS, TYPES, USERS], ids=lambda resource: resource.path)
@@ -240,20 +240,20 @@ async def test_a_problem_does_not_echo_what_was_sent(seeded, resource):
         *bodies,
         {"started_at": sent, "severity": sent, "role": sent, "active": sent, "in_service": sent},
     ]:
-        answers = [
+        responses = [
             await seeded.patch(resource.path_of(key), json=body),
             await seeded.post(f"/{resource.path}", json=body),
         ]
         queries = {"limit": sent, "count": sent, "version": sent, "created_at": sent, "cursor": sent}
-        answers += [await seeded.get(f"/{resource.path}", params={name: value}) for name, value in queries.items()]
-        for answer in answers:
-            assert answer.status_code in (400, 422)
-            assert sent not in answer.text
+        responses += [await seeded.get(f"/{resource.path}", params={name: value}) for name, value in queries.items()]
+        for response in responses:
+            assert response.status_code in (400, 422)
+            assert sent not in response.text
 
 
 async def test_each_of_many_concurrent_requests_gets_its_response(seeded):
-    answers = await asyncio.gather(*[seeded.get(f"/logs?limit={number % 5}") for number in range(40)])
-    assert [answer.status_code for answer in answers] == [200 if number % 5 else 422 for number in range(40)]
+    responses = await asyncio.gather(*[seeded.get(f"/logs?limit={number % 5}") for number in range(40)])
+    assert [response.status_code for response in responses] == [200 if number % 5 else 422 for number in range(40)]
 
 
 @pytest.mark.parametrize(
@@ -267,6 +267,6 @@ async def test_each_of_many_concurrent_requests_gets_its_response(seeded):
     ],
 )
 async def test_a_path_that_does_not_exist_is_answered_with_a_similar_one(client, path, similar):
-    answer = await client.get(path)
-    assert answer.status_code == 404
-    assert answer.json()["detail"].endswith(f"`/docs` lists all paths. Did you mean '{similar}'?")
+    response = await client.get(path)
+    assert response.status_code == 404
+    assert response.json()["detail"].endswith(f"`/docs` lists all paths. Did you mean '{similar}'?")

@@ -50,12 +50,12 @@ async def test_a_machine_deleted_while_logs_are_added_leaves_no_orphan(filled, d
         name = f"short-lived {number}"
         await filled.post("/machines", json={"name": name})
         adding = [filled.post("/logs", json=LOGS.minimal_body | {"machine": name}) for _ in range(4)]
-        answers = await asyncio.gather(*adding[:2], filled.delete(f"/machines/{name}"), *adding[2:])
-        deletion, logs = answers.pop(2), answers
+        responses = await asyncio.gather(*adding[:2], filled.delete(f"/machines/{name}"), *adding[2:])
+        deletion, logs = responses.pop(2), responses
         assert deletion.status_code in (204, 409)
-        assert {answer.status_code for answer in logs} <= {201, 422}
+        assert {response.status_code for response in logs} <= {201, 422}
         if deletion.status_code == 204:
-            assert {answer.json()["code"] for answer in logs} == {"unknown-machine"}
+            assert {response.json()["code"] for response in logs} == {"unknown-machine"}
     orphans = "SELECT count(*) FROM logs WHERE machine_id NOT IN (SELECT id FROM machines)"
     assert tuple(change(database_url, orphans)[0]) == (0,)
 
@@ -66,10 +66,10 @@ async def test_a_record_deleted_while_logs_refer_to_it_leaves_no_orphan(filled, 
         key = f"K{number}"
         await filled.put(f"/{path}/{key}", json={"label": key} if field == "type" else {})
         adding = [filled.post("/logs", json=LOGS.minimal_body | {field: key}) for _ in range(4)]
-        answers = await asyncio.gather(*adding[:2], filled.delete(f"/{path}/{key}"), *adding[2:])
-        deletion = answers.pop(2).status_code
+        responses = await asyncio.gather(*adding[:2], filled.delete(f"/{path}/{key}"), *adding[2:])
+        deletion = responses.pop(2).status_code
         assert deletion in (204, 409)
-        assert {answer.status_code for answer in answers} <= {201, 422}
+        assert {response.status_code for response in responses} <= {201, 422}
         logs = (await filled.get("/logs", params={field: key, "expand": field})).json()["items"]
         assert all(log["expanded"][field] for log in logs)
         assert bool(logs) == (deletion == 409)
@@ -101,8 +101,8 @@ async def test_a_log_added_while_its_machine_is_renamed_is_found_by_the_new_name
     assert (added.status_code, renamed.status_code) in ((201, 200), (422, 200))
     if added.status_code == 201:
         for query in ("added late", "grand renamed late", '"grand renamed" "added late" -pelle'):
-            found = (await filled.get("/logs", params={"q": query})).json()["items"]
-            assert [log["machine"] for log in found] == ["Grand Renamed"], query
+            logs = (await filled.get("/logs", params={"q": query})).json()["items"]
+            assert [log["machine"] for log in logs] == ["Grand Renamed"], query
 
 
 async def test_a_log_changed_while_its_machine_is_renamed_keeps_its_machine(filled, monkeypatch):
@@ -124,20 +124,20 @@ async def test_a_log_changed_while_its_machine_is_renamed_keeps_its_machine(fill
 
 async def test_two_renames_to_one_name_leave_one_machine_with_it(filled):
     keys = [(await create(filled, MACHINES))[0] for _ in range(4)]
-    answers = await asyncio.gather(*[filled.patch(MACHINES.path_of(key), json={"name": "The One"}) for key in keys])
-    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+    responses = await asyncio.gather(*[filled.patch(MACHINES.path_of(key), json={"name": "The One"}) for key in keys])
+    assert sorted(response.status_code for response in responses) == [200, 409, 409, 409]
 
 
 async def test_many_writers_lose_nothing(filled):
     key, _ = await create(filled, LOGS)
     writes = [filled.patch(LOGS.path_of(key), json={"attributes": {f"k{number}": number}}) for number in range(24)]
-    answers = await asyncio.gather(*writes)
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.headers["ETag"] for answer in answers}) == 24
+    responses = await asyncio.gather(*writes)
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.headers["ETag"] for response in responses}) == 24
     log = (await filled.get(LOGS.path_of(key))).json()
     assert (log["version"], log["attributes"]) == (25, {f"k{number}": number for number in range(24)})
-    found = (await filled.get(f"{LOGS.path_of(key)}/history")).json()["items"]
-    assert [entry["version"] for entry in found] == list(range(25, 0, -1))
+    entries = (await filled.get(f"{LOGS.path_of(key)}/history")).json()["items"]
+    assert [entry["version"] for entry in entries] == list(range(25, 0, -1))
 
 
 async def test_a_locked_sqlite_file_refuses_writers_and_serves_readers(sqlite_database_url, monkeypatch):
@@ -147,9 +147,9 @@ async def test_a_locked_sqlite_file_refuses_writers_and_serves_readers(sqlite_da
         other = sqlite3.connect(database_urls.parse(sqlite_database_url).path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         for method, url, body in (("POST", "/users", {"trigram": "A"}), ("DELETE", "/log-types/info", None)):
-            answer = await client.request(method, url, json=body)
-            assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")
-            assert int(answer.headers["Retry-After"]) > 0
+            response = await client.request(method, url, json=body)
+            assert (response.status_code, response.json()["code"]) == (503, "database-busy")
+            assert int(response.headers["Retry-After"]) > 0
         assert (await client.get("/log-types")).status_code == 200
         other.execute("ROLLBACK")
         other.close()
@@ -169,9 +169,9 @@ async def test_a_slow_query_is_cancelled_and_the_next_one_succeeds(database_url,
             if cancelled:
                 for task in tasks:
                     task.cancel()
-            for answer in await asyncio.gather(*tasks, return_exceptions=cancelled):
+            for response in await asyncio.gather(*tasks, return_exceptions=cancelled):
                 if not cancelled:
-                    assert (answer.status_code, answer.json()["code"]) == (503, "query-timeout")
-                    assert int(answer.headers["Retry-After"]) > 0
-        answers = await asyncio.gather(*[client.get("/log-types") for _ in range(10)])
-        assert {answer.status_code for answer in answers} == {200}
+                    assert (response.status_code, response.json()["code"]) == (503, "query-timeout")
+                    assert int(response.headers["Retry-After"]) > 0
+        responses = await asyncio.gather(*[client.get("/log-types") for _ in range(10)])
+        assert {response.status_code for response in responses} == {200}

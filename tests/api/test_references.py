@@ -20,9 +20,9 @@ async def machine_with_logs(client, name: str) -> list[str]:
 
 
 async def find_uuids(client, **query) -> set[str]:
-    answer = await client.get("/logs", params={"limit": 500, **query})
-    assert answer.status_code == 200, answer.text
-    return {item["uuid"] for item in answer.json()["items"]}
+    response = await client.get("/logs", params={"limit": 500, **query})
+    assert response.status_code == 200, response.text
+    return {item["uuid"] for item in response.json()["items"]}
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
@@ -34,11 +34,11 @@ async def test_logs_follow_a_renamed_machine(seeded, method, before, after):
     old, new = new_name(*before), new_name(*after)
     logs = await machine_with_logs(seeded, old)
     assert (await seeded.delete(LOGS.path_of(logs[1]))).status_code == 204
-    answer = await getattr(seeded, method)(MACHINES.path_of(old), json={"name": new})
-    assert (answer.status_code, answer.json()["name"], answer.headers["ETag"]) == (200, new, '"2"')
+    response = await getattr(seeded, method)(MACHINES.path_of(old), json={"name": new})
+    assert (response.status_code, response.json()["name"], response.headers["ETag"]) == (200, new, '"2"')
     log = await seeded.get(LOGS.path_of(logs[0]))
     assert (log.json()["machine"], log.json()["version"], log.headers["ETag"]) == (new, 2, '"2"')
-    assert log.json()["updated_at"] == answer.json()["updated_at"]
+    assert log.json()["updated_at"] == response.json()["updated_at"]
     assert len(await entries(seeded, LOGS, logs[0])) == 1
     assert await find_uuids(seeded, machine=new) == {logs[0]}
     assert await find_uuids(seeded, machine=old) == set()
@@ -63,8 +63,8 @@ async def test_an_old_name_is_free_again_and_a_taken_name_is_refused(seeded):
     await machine_with_logs(seeded, old)
     await seeded.post("/machines", json={"name": taken})
     for method in ("put", "patch"):
-        answer = await getattr(seeded, method)(MACHINES.path_of(old), json={"name": taken.upper()})
-        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+        response = await getattr(seeded, method)(MACHINES.path_of(old), json={"name": taken.upper()})
+        assert (response.status_code, response.json()["code"]) == (409, "conflict")
     identity = (await seeded.get(MACHINES.path_of(old))).json()["id"]
     both = await seeded.patch(MACHINES.path_of(old), json={"name": new, "sector": "S"})
     assert (both.status_code, both.json()["id"]) == (200, identity)
@@ -82,8 +82,8 @@ async def test_another_spelling_of_the_same_name_is_a_rename(seeded, before, aft
     mark = secrets.token_hex(4)
     old, new = f"{before} {mark}", f"{after} {mark}"
     (log, _) = await machine_with_logs(seeded, old)
-    answer = await seeded.patch(MACHINES.path_of(old), json={"name": new})
-    assert (answer.status_code, answer.json()["name"]) == (200, new)
+    response = await seeded.patch(MACHINES.path_of(old), json={"name": new})
+    assert (response.status_code, response.json()["name"]) == (200, new)
     assert (await entries(seeded, MACHINES, old))[0]["op"] == "rename"
     assert (await seeded.get(MACHINES.path_of(old))).json() == (await seeded.get(MACHINES.path_of(new))).json()
     assert (await seeded.get(LOGS.path_of(log))).json()["machine"] == new
@@ -114,24 +114,24 @@ async def test_a_machine_is_found_by_any_spelling_and_returned_as_stored(seeded,
 )
 async def test_a_log_must_refer_to_existing_records(seeded, body, code, pointer):
     key, record = await create(seeded, LOGS)
-    answers = [
+    responses = [
         await seeded.post("/logs", json=LOGS.minimal_body | body),
         await seeded.put(LOGS.path_of(LOGS.new_key()), json=LOGS.minimal_body | body),
     ]
     if code != "unknown-user":
-        answers.append(await seeded.put(LOGS.path_of(key), json=LOGS.minimal_body | body))
-        answers.append(await seeded.patch(LOGS.path_of(key), json=body))
-    for answer in answers:
-        assert (answer.status_code, answer.json()["code"]) == (422, code)
-        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
-        assert "Did you mean" in answer.json()["detail"]
+        responses.append(await seeded.put(LOGS.path_of(key), json=LOGS.minimal_body | body))
+        responses.append(await seeded.patch(LOGS.path_of(key), json=body))
+    for response in responses:
+        assert (response.status_code, response.json()["code"]) == (422, code)
+        assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
+        assert "Did you mean" in response.json()["detail"]
     assert (await seeded.get(LOGS.path_of(key))).json() == record
 
 
 async def test_all_unknown_references_are_reported_together(seeded):
-    answer = await seeded.post("/logs", json={"machine": "no", "type": "no", "user": "no"})
-    assert (answer.status_code, answer.json()["code"]) == (422, "validation")
-    assert {error["pointer"] for error in answer.json()["errors"]} == {"/machine", "/type", "/user"}
+    response = await seeded.post("/logs", json={"machine": "no", "type": "no", "user": "no"})
+    assert (response.status_code, response.json()["code"]) == (422, "validation")
+    assert {error["pointer"] for error in response.json()["errors"]} == {"/machine", "/type", "/user"}
 
 
 @pytest.mark.parametrize(("resource", "field"), [(TYPES, "type"), (USERS, "user")], ids=["type", "user"])
@@ -140,11 +140,11 @@ async def test_a_new_log_cannot_refer_to_an_inactive_record(seeded, resource, fi
     log, record = await create(seeded, LOGS, **{field: key})
     switched = await seeded.patch(resource.path_of(key), json={"active": False})
     assert switched.status_code == 200, switched.text
-    for answer in (
+    for response in (
         await seeded.post("/logs", json=LOGS.minimal_body | {field: key}),
         await seeded.put(LOGS.path_of(LOGS.new_key()), json=LOGS.minimal_body | {field: key}),
     ):
-        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/{field}")
+        assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, f"/{field}")
     # An existing log keeps its reference through PATCH and PUT.
     assert (await seeded.patch(LOGS.path_of(log), json={"comment": "x"})).status_code == 200
     same = {name: record[name] for name in ("machine", "type", "user")}
@@ -174,9 +174,9 @@ async def test_any_name_works_as_an_encoded_path(seeded, tail):
     assert created.status_code == 201
     assert created.headers["Location"].isascii()
     for method, body in (("GET", None), ("PATCH", {"sector": "1"}), ("PUT", {}), ("HEAD", None), ("DELETE", None)):
-        answer = await seeded.request(method, created.headers["Location"], json=body)
-        assert answer.status_code in (200, 204)
-        assert method in ("HEAD", "DELETE") or answer.json()["name"] == name
+        response = await seeded.request(method, created.headers["Location"], json=body)
+        assert response.status_code in (200, 204)
+        assert method in ("HEAD", "DELETE") or response.json()["name"] == name
     put = await seeded.put(created.headers["Location"], json={})
     assert (put.status_code, put.headers["Location"]) == (201, created.headers["Location"])
 

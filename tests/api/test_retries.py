@@ -30,9 +30,9 @@ async def press(client):
     return client
 
 
-def replayed_parts(answer):
+def replayed_parts(response):
     """Return those parts of a response that a replay repeats."""
-    return answer.status_code, answer.headers.get("location"), answer.headers.get("etag"), answer.content
+    return response.status_code, response.headers.get("location"), response.headers.get("etag"), response.content
 
 
 async def count(client, path):
@@ -62,8 +62,8 @@ async def test_the_stored_response_is_replayed_unchanged(press):
 async def test_another_body_with_the_same_key_is_refused(press):
     await press.post("/logs", json=LOG, headers=KEY)
     for body in (b'{"machine":"Press","type":"info"}', b' {"machine":"Press","type":"info","comment":"seen"}'):
-        answer = await press.post("/logs", content=body, headers={**KEY, "Content-Type": "application/json"})
-        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency-key-reused")
+        response = await press.post("/logs", content=body, headers={**KEY, "Content-Type": "application/json"})
+        assert (response.status_code, response.json()["code"]) == (422, "idempotency-key-reused")
     assert await count(press, "/logs") == 1
 
 
@@ -71,8 +71,8 @@ async def test_failed_requests_are_not_stored(press):
     refused = await press.post("/logs", json=LOG | {"machine": "Saw"}, headers=KEY)
     assert refused.json()["code"] == "unknown-machine"
     assert (await press.post("/logs", json=LOG, headers=KEY)).status_code == 201
-    answer = await press.post("/machines", json={"name": "press"}, headers=KEY)
-    assert answer.status_code == 409
+    response = await press.post("/machines", json={"name": "press"}, headers=KEY)
+    assert response.status_code == 409
     assert (await press.post("/machines", json={"name": "Saw"}, headers=KEY)).status_code == 201
 
 
@@ -86,15 +86,15 @@ async def test_other_methods_ignore_the_key(press):
     created = await press.post("/logs", json=LOG, headers=KEY)
     path = created.headers["location"]
     for text in ("first", "second"):
-        answer = await press.patch(path, json={"comment": text}, headers=KEY)
-        assert (answer.json()["comment"], REPLAYED in answer.headers) == (text, False)
+        response = await press.patch(path, json={"comment": text}, headers=KEY)
+        assert (response.json()["comment"], REPLAYED in response.headers) == (text, False)
     assert (await press.get(path, headers={"Idempotency-Key": "a b"})).status_code == 200
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256, "tab\there"])
 async def test_a_key_must_be_visible_ascii(press, key):
-    answer = await press.post("/logs", json=LOG, headers=[(b"Idempotency-Key", key.encode("latin-1"))])
-    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "Idempotency-Key")
+    response = await press.post("/logs", json=LOG, headers=[(b"Idempotency-Key", key.encode("latin-1"))])
+    assert (response.status_code, response.json()["errors"][0]["parameter"]) == (422, "Idempotency-Key")
     assert await count(press, "/logs") == 0
 
 
@@ -107,8 +107,8 @@ async def test_a_key_may_be_any_visible_characters(press, key):
 
 
 async def test_two_key_headers_are_refused(press):
-    answer = await press.post("/logs", json=LOG, headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "a")])
-    assert answer.status_code == 422
+    response = await press.post("/logs", json=LOG, headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "a")])
+    assert response.status_code == 422
 
 
 async def test_a_key_expires_after_a_week(press, monkeypatch):
@@ -135,10 +135,10 @@ async def test_twenty_concurrent_repeats_are_executed_once(press, database_url):
     async with serving(Settings(database_url=database_url)) as other:
         same = [client.post("/logs", json=LOG, headers=KEY) for client in (press, other) for _ in range(10)]
         own = [press.post("/logs", json=LOG, headers={"Idempotency-Key": f"own-{n}"}) for n in range(5)]
-        answers = await asyncio.gather(*same, *own)
-    assert {answer.status_code for answer in answers} == {201}
-    assert len({replayed_parts(answer) for answer in answers[:20]}) == 1
-    assert sum(REPLAYED not in answer.headers for answer in answers[:20]) == 1
+        responses = await asyncio.gather(*same, *own)
+    assert {response.status_code for response in responses} == {201}
+    assert len({replayed_parts(response) for response in responses[:20]}) == 1
+    assert sum(REPLAYED not in response.headers for response in responses[:20]) == 1
     assert await count(press, "/logs") == 6
 
 

@@ -2,8 +2,8 @@
 
 
 async def test_a_new_database_has_the_initial_types(client):
-    answer = await client.get("/log-types", params={"fields": "code", "sort": "code"})
-    assert [item["code"] for item in answer.json()["items"]] == [
+    response = await client.get("/log-types", params={"fields": "code", "sort": "code"})
+    assert [item["code"] for item in response.json()["items"]] == [
         "cleaning",
         "error",
         "info",

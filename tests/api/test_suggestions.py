@@ -26,32 +26,32 @@ FIELDS = [
 ]
 
 
-async def faults(client, resource, *names):
-    answer = await client.post(f"/{resource.path}", json=resource.body(resource.new_key()) | dict.fromkeys(names, 1))
-    assert answer.status_code == 422
-    return answer.json()["errors"]
+async def errors(client, resource, *names):
+    response = await client.post(f"/{resource.path}", json=resource.body(resource.new_key()) | dict.fromkeys(names, 1))
+    assert response.status_code == 422
+    return response.json()["errors"]
 
 
 @pytest.mark.parametrize(("resource", "name", "suggestion"), FIELDS)
 async def test_an_unknown_field_gets_a_suggestion(seeded, resource, name, suggestion):
-    [fault] = await faults(seeded, resource, name)
+    [error] = await errors(seeded, resource, name)
     sentence = f"There is no field '{name}'. Did you mean '{suggestion}'?"
-    assert fault == {"message": sentence, "code": "unknown", "pointer": f"/{name}"}
+    assert error == {"message": sentence, "code": "unknown", "pointer": f"/{name}"}
 
 
 async def test_a_name_that_resembles_none_has_no_suggestion(seeded):
-    [fault] = await faults(seeded, LOGS, "xyzzy")
-    assert fault["message"] == "There is no field 'xyzzy'."
+    [error] = await errors(seeded, LOGS, "xyzzy")
+    assert error["message"] == "There is no field 'xyzzy'."
 
 
 async def test_read_only_fields_are_not_suggested(seeded):
-    [fault] = await faults(seeded, MACHINES, "updatedAt")
-    assert "updated_at" not in fault["message"]
+    [error] = await errors(seeded, MACHINES, "updatedAt")
+    assert "updated_at" not in error["message"]
 
 
 async def test_long_names_are_cut_and_suggestions_are_limited(seeded):
-    [fault] = await faults(seeded, LOGS, "machine" * 1_000)
-    assert fault["message"] == f"There is no field '{('machine' * 1_000)[:MAX_LENGTH]}…'."
-    messages = [fault["message"] for fault in await faults(seeded, LOGS, *(f"machine{i}" for i in range(50)))]
+    [error] = await errors(seeded, LOGS, "machine" * 1_000)
+    assert error["message"] == f"There is no field '{('machine' * 1_000)[:MAX_LENGTH]}…'."
+    messages = [error["message"] for error in await errors(seeded, LOGS, *(f"machine{i}" for i in range(50)))]
     assert len(messages) == 50
     assert sum("Did you mean" in message for message in messages) == 10

@@ -24,22 +24,22 @@ def body(machine: str, **more) -> dict:
 
 
 async def machine(client, name: str) -> dict | None:
-    answer = await client.get(MACHINES.path_of(name))
-    return answer.json() if answer.status_code == 200 else None
+    response = await client.get(MACHINES.path_of(name))
+    return response.json() if response.status_code == 200 else None
 
 
 @pytest.mark.parametrize("method", ["post", "put", "bulk"])
 async def test_a_log_creates_the_machine_that_nobody_knows(seeded, method):
     name, uuid = new_name(), LOGS.new_key()
     if method == "post":
-        answer = await seeded.post("/logs", json=body(name, uuid=uuid))
+        response = await seeded.post("/logs", json=body(name, uuid=uuid))
     elif method == "put":
-        answer = await seeded.put(LOGS.path_of(uuid), json=body(name))
+        response = await seeded.put(LOGS.path_of(uuid), json=body(name))
     else:
         items = [body(name, uuid=uuid), body(name.upper()), {"machine": name, "type": "info"}]
-        answer = await seeded.post("/logs/bulk", json={"items": items})
-        assert answer.json()["counts"]["created"] == 3
-    assert answer.status_code in (200, 201), answer.text
+        response = await seeded.post("/logs/bulk", json={"items": items})
+        assert response.json()["counts"]["created"] == 3
+    assert response.status_code in (200, 201), response.text
     created = await machine(seeded, name)
     assert (created["name"], created["listed"], created["in_service"], created["version"]) == (name, False, True, 1)
     log = (await seeded.get(LOGS.path_of(uuid))).json()
@@ -63,8 +63,8 @@ async def test_a_log_creates_the_machine_that_nobody_knows(seeded, method):
 async def test_an_existing_log_can_move_to_an_unlisted_machine(seeded):
     name, uuid = new_name(), LOGS.new_key()
     assert (await seeded.put(LOGS.path_of(uuid), json={"machine": "pelle 2", "type": "info"})).status_code == 201
-    answer = await seeded.put(LOGS.path_of(uuid), json=body(name))
-    assert (answer.status_code, answer.json()["machine"], answer.json()["version"]) == (200, name, 2)
+    response = await seeded.put(LOGS.path_of(uuid), json=body(name))
+    assert (response.status_code, response.json()["machine"], response.json()["version"]) == (200, name, 2)
     assert (await seeded.put(LOGS.path_of(uuid), json=body(name))).json()["version"] == 2
 
 
@@ -87,13 +87,13 @@ async def test_a_refused_log_creates_no_machine(seeded, change, pointer, bulk):
     name = change.get("machine", new_name())
     content = body(name) | change
     if bulk:
-        answer = await seeded.post("/logs/bulk", json={"items": [content], "mode": "partial"})
-        problem = answer.json()["results"][0]["problem"]
+        response = await seeded.post("/logs/bulk", json={"items": [content], "mode": "partial"})
+        problem = response.json()["results"][0]["problem"]
         pointer = f"/items/0{pointer}"
     else:
-        answer = await seeded.post("/logs", json=content)
-        problem = answer.json()
-    assert problem["status"] == 422, answer.text
+        response = await seeded.post("/logs", json=content)
+        problem = response.json()
+    assert problem["status"] == 422, response.text
     assert pointer in [error["pointer"] for error in problem["errors"]]
     assert await machine(seeded, name) is None
 
@@ -101,8 +101,8 @@ async def test_a_refused_log_creates_no_machine(seeded, change, pointer, bulk):
 async def test_an_atomic_bulk_call_creates_all_machines_or_none(seeded):
     name = new_name()
     items = [body(name), {"machine": new_name(), "type": "info"}]
-    answer = await seeded.post("/logs/bulk", json={"items": items})
-    assert [error["pointer"] for error in answer.json()["errors"]] == ["/items/1/machine"]
+    response = await seeded.post("/logs/bulk", json={"items": items})
+    assert [error["pointer"] for error in response.json()["errors"]] == ["/items/1/machine"]
     assert await machine(seeded, name) is None
 
 
@@ -110,8 +110,8 @@ async def test_a_conflict_creates_no_machine(seeded):
     name, uuid = new_name(), LOGS.new_key()
     await seeded.put(LOGS.path_of(uuid), json={"machine": "pelle 2", "type": "info"})
     assert (await seeded.post("/logs", json=body(name, uuid=uuid))).status_code == 409
-    answer = await seeded.put(LOGS.path_of(uuid), json=body(name), headers={"If-Match": '"7"'})
-    assert answer.status_code == 412
+    response = await seeded.put(LOGS.path_of(uuid), json=body(name), headers={"If-Match": '"7"'})
+    assert response.status_code == 412
     await seeded.delete(LOGS.path_of(uuid))
     assert (await seeded.put(LOGS.path_of(uuid), json=body(name))).status_code == 410
     assert await machine(seeded, name) is None
@@ -120,8 +120,8 @@ async def test_a_conflict_creates_no_machine(seeded):
 async def test_a_patch_knows_no_unlisted(seeded):
     uuid, name = LOGS.new_key(), new_name()
     await seeded.put(LOGS.path_of(uuid), json={"machine": "pelle 2", "type": "info"})
-    answer = await seeded.patch(LOGS.path_of(uuid), json={"machine": name, "unlisted": True})
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/unlisted")
+    response = await seeded.patch(LOGS.path_of(uuid), json={"machine": name, "unlisted": True})
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/unlisted")
     assert (await seeded.patch(LOGS.path_of(uuid), json={"machine": name})).json()["code"] == "unknown-machine"
 
 
@@ -136,18 +136,18 @@ async def test_a_retry_with_an_idempotency_key_must_have_the_same_unlisted(seede
 
 async def test_concurrent_logs_create_one_machine(seeded):
     name = new_name()
-    answers = await asyncio.gather(*[seeded.post("/logs", json=body(name)) for _ in range(8)])
-    assert {answer.status_code for answer in answers} == {201}
+    responses = await asyncio.gather(*[seeded.post("/logs", json=body(name)) for _ in range(8)])
+    assert {response.status_code for response in responses} == {201}
     assert (await seeded.get("/logs", params={"machine": name, "count": "exact"})).json()["total"] == 8
 
 
 async def test_the_setting_off_refuses_unknown_machines_as_before(database_url):
     async with serving(Settings(database_url=database_url, unlisted="off")) as client:
-        for answer in (
+        for response in (
             await client.post("/logs", json=body("Tour 4")),
             await client.put(LOGS.path_of(LOGS.new_key()), json=body("Tour 4")),
         ):
-            assert (answer.status_code, answer.json()["code"]) == (422, "unknown-machine")
+            assert (response.status_code, response.json()["code"]) == (422, "unknown-machine")
         bulk = await client.post("/logs/bulk", json={"items": [body("Tour 4")]})
         assert (bulk.status_code, bulk.json()["code"]) == (422, "unknown-machine")
         assert await machine(client, "Tour 4") is None
@@ -160,8 +160,8 @@ async def test_operators_create_machines_that_supervisors_confirm(database_url):
         await site.add_users()
         clients = {role: await site.by_token(role[:3].upper()) for role in ("viewer", "operator", "lead", "supervisor")}
         assert (await clients["viewer"].post("/logs", json=body("Tour IV"))).status_code == 403
-        answer = await clients["operator"].post("/logs", json=body("Tour IV"))
-        assert answer.status_code == 201
+        response = await clients["operator"].post("/logs", json=body("Tour IV"))
+        assert response.status_code == 201
         (entry,) = (await clients["operator"].get("/machines/Tour IV/history")).json()["items"]
         assert (entry["user"], entry["via"]) == ("OPE", "token")
         # The log would be another user's, which requires a supervisor.

@@ -32,8 +32,8 @@ async def test_a_user_is_added_with_a_link_to_choose_a_password(mm, database_url
     assert code == 0
     assert "sets the password" in err
     link = re.fullmatch(LINK, out)[1]
-    answer = await ask(database_url, "POST", "/setup", json={"code": link, "password": PASSWORD})
-    assert answer.json()["user"] | {"role": "lead", "first_name": "Léa"} == answer.json()["user"]
+    response = await ask(database_url, "POST", "/setup", json={"code": link, "password": PASSWORD})
+    assert response.json()["user"] | {"role": "lead", "first_name": "Léa"} == response.json()["user"]
     # Adding an existing user updates only the given fields and prints a new link.
     assert re.fullmatch(LINK, mm("user", "add", "lea", "--last-name", "Roux")[1])
     (user,) = json.loads(mm("user", "list", "--json")[1])
@@ -84,16 +84,16 @@ async def test_a_token_can_be_created_listed_and_revoked(mm, database_url):
 
 @pytest.mark.usefixtures("uvicorn_calls")
 def test_the_demo_prints_credentials_of_its_admin(mm, monkeypatch):
-    printed, answers = [], []
+    printed, responses = [], []
 
     def serve(app, **_):
         async def ask():
             token = printed[-1].rpartition("Authorization: Bearer ")[2]
             form = dict(parse_qsl(re.search("/ui/setup#(.*)", printed[-1])[1]))
             async with app.router.lifespan_context(app), client_of(app) as client:
-                answers.append(await client.get("/me", headers={"Authorization": f"Bearer {token}"}))
-                answers.append(await client.post("/setup", json=form))
-                answers.append(await client.post("/setup", json=form))
+                responses.append(await client.get("/me", headers={"Authorization": f"Bearer {token}"}))
+                responses.append(await client.post("/setup", json=form))
+                responses.append(await client.post("/setup", json=form))
 
         asyncio.run(ask())
 
@@ -101,8 +101,8 @@ def test_the_demo_prints_credentials_of_its_admin(mm, monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(typer, "echo", printed.append)
     assert mm("demo", "--machines", "2", "--logs", "3", "--port", "8123")[0] == 0
-    assert [answer.json()["user"]["role"] for answer in answers[:2]] == ["admin", "admin"]
-    assert answers[2].status_code == 410
+    assert [response.json()["user"]["role"] for response in responses[:2]] == ["admin", "admin"]
+    assert responses[2].status_code == 410
     assert "http://127.0.0.1:8123/ui/setup#code=" in printed[-1]
 
 

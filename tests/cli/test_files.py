@@ -9,6 +9,11 @@ import sys
 import openpyxl
 import pytest
 
+from machine_monitor.database.connect import Database
+from machine_monitor.models import MAPPINGS
+from machine_monitor.services.audit.history import ChangeContext
+from machine_monitor.services.imports import saved_mappings
+from machine_monitor.services.records import Target
 from machine_monitor.services.tabular import exports
 
 LOGS = [
@@ -176,6 +181,21 @@ def test_a_foreign_table_leads_to_a_mapping_and_the_mapping_to_an_import(mm, wor
     assert (working_folder / "bad.csv").read_text().startswith("Order;Datum;Anlage;Art;Text;why\n9;31.02.2024")
     code, out, _ = mm("import", "orders.csv", "--map", "orders.csv.map.json", "--preview", "--json")
     assert json.loads(out)["preview"]["counts"]["logs"]["unchanged"] == 4
+
+
+def test_a_saved_mapping_is_used_by_its_name(mm, working_folder, sqlite_database_url):
+    (working_folder / "orders.csv").write_text("Order;Day;Saw\n1;2024-01-31;Saw 3\n")
+    fields = {"machine": "Saw", "type": {"const": "info"}, "started_at": "Day"}
+    document = {"name": "orders", "zone": "UTC", "key": ["Order"], "fields": fields}
+    database = Database(sqlite_database_url)
+    target = Target(MAPPINGS, "orders")
+    database.transact(lambda tx: saved_mappings.save(tx, target, document, ChangeContext("test")))
+    database.close_writer()
+    code, out, err = mm("import", "orders.csv", "--map", "orders", "--json", database_url=sqlite_database_url)
+    assert (code, err, json.loads(out)["logs"]["created"]) == (0, "", 1)
+    code, out, err = mm("import", "orders.csv", "--map", "order", "--json")
+    assert (code, out) == (2, "")
+    assert "There is no file order, and no saved mapping. There is no mapping 'order'. Did you mean 'orders'?" in err
 
 
 @pytest.mark.parametrize(

@@ -75,10 +75,10 @@ def test_a_missing_right_is_named(tmp_path):
     (tmp_path / "open/private.db").touch(mode=0o600)
     let_everybody_enter(tmp_path)
     names = ("closed/x.db", "open/x.db", "open/private.db")
-    found = [as_nobody(path_faults.find, tmp_path / name) for name in names]
+    reasons = [as_nobody(path_faults.find, tmp_path / name) for name in names]
     sentences = ("this user may not look into the folder {}/closed.", "this user may not write to the folder {}/open.")
     sentences += ("this user may not read the file.",)
-    for sentence, expected in zip(filter(None, found), sentences, strict=True):
+    for sentence, expected in zip(filter(None, reasons), sentences, strict=True):
         assert sentence.startswith(expected.format(tmp_path))
         assert sentence.endswith("choose another file with MM_DATABASE_URL.")
 

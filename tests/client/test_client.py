@@ -130,7 +130,7 @@ def test_a_refusal_is_a_problem_with_every_sentence(client, address):
     assert str(refused.value) == (
         "There is no machine 'Lath 1'. Did you mean 'Lathe 1'? There is no log type 'erro'. Did you mean 'error'?"
     )
-    assert [fault["pointer"] for fault in refused.value.errors] == ["/machine", "/type"]
+    assert [error["pointer"] for error in refused.value.errors] == ["/machine", "/type"]
     with pytest.raises(Problem, match="machin") as refused:
         list(client.logs(machin="Lathe 1"))
     assert (refused.value.status, refused.value.code) == (422, "unknown-parameter")

@@ -66,7 +66,7 @@ def test_patience_has_an_end(address, client, proxy, pauses):
             impatient.record("Lathe 1", "error", comment="never")
         assert (refused.value.code, refused.value.retry_after, proxy.requests) == ("database-busy", 9, 1)
         proxy.script = [LOSE] * 9
-        with pytest.raises(Unavailable, match=f"No answer from {proxy.url}/logs: "):
+        with pytest.raises(Unavailable, match=f"No response from {proxy.url}/logs: "):
             impatient.page("/logs")
         # The pauses double, give or take a fifth: 0.1 and 0.2 seconds; 0.4 more would be too long.
         assert (proxy.requests, pauses) == (1 + 3, [0.1, pytest.approx(0.2, rel=0.2)])

@@ -36,7 +36,7 @@ async def in_process(url, token):
 
 
 async def call(client, tool, **arguments):
-    """Return whether the tool failed, and its answer: JSON, or the sentence of a failure."""
+    """Return whether the tool failed, and its response: JSON, or the sentence of a failure."""
     result = await client.call_tool(tool, arguments)
     (content,) = result.content
     return (True, content.text) if result.is_error else (False, json.loads(content.text))
@@ -108,13 +108,13 @@ async def test_problems_are_sentences(address, client, viewer):
             ("history", {}, "Give either log or machine."),
             ("get_log", {"uuid": "../users"}, "There is no"),
         ):
-            failed, answer = await call(tools, tool, **arguments)
-            assert (failed, sentence in answer) == (True, True), (tool, arguments, answer)
+            failed, response = await call(tools, tool, **arguments)
+            assert (failed, sentence in response) == (True, True), (tool, arguments, response)
     async with in_process(*viewer) as tools:
         assert not (await call(tools, "get_log", uuid=log["uuid"]))[0]
-        failed, answer = await call(tools, "add_log", machine="Lathe 1", type="error", comment="Oil")
+        failed, response = await call(tools, "add_log", machine="Lathe 1", type="error", comment="Oil")
         assert failed
-        assert "scope" in answer
+        assert "scope" in response
 
 
 async def test_the_list_of_tools_is_small():
@@ -142,10 +142,10 @@ def test_stdout_carries_nothing_but_the_protocol(tmp_path):
     with subprocess.Popen(command, env=variables, cwd=tmp_path, **pipes) as process:
         process.stdin.write(lines)
         process.stdin.flush()
-        answers = [json.loads(process.stdout.readline()) for _ in range(2)]
+        responses = [json.loads(process.stdout.readline()) for _ in range(2)]
         rest, warnings = process.communicate(timeout=30)
-    assert ([answer["id"] for answer in answers], rest) == ([1, 2], "")
-    assert "No answer from http://127.0.0.1:" in answers[1]["result"]["content"][0]["text"]
+    assert ([response["id"] for response in responses], rest) == ([1, 2], "")
+    assert "No response from http://127.0.0.1:" in responses[1]["result"]["content"][0]["text"]
     assert "WARNING" in warnings
     # Neither a database nor any other file is made.
     assert list(tmp_path.iterdir()) == []

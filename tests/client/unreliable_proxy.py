@@ -1,4 +1,4 @@
-"""A TCP proxy before the service that loses responses or answers itself, as a test asks it to."""
+"""A TCP proxy before the service that loses responses or sends its own, as a test asks it to."""
 
 import contextlib
 import json
@@ -65,9 +65,9 @@ class UnreliableProxy:
             return
         with connect(self._target) as service:
             service.sendall(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
-            answer = b"".join(iter(lambda: service.recv(1 << 16), b""))
+            response = b"".join(iter(lambda: service.recv(1 << 16), b""))
         if step != LOSE:
-            opened.sendall(answer)
+            opened.sendall(response)
 
 
 def _read_message(opened: socket.socket) -> bytes:

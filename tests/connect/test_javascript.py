@@ -18,7 +18,7 @@ from transcripts import blocks
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs/connect"
 MODULES = ROOT / "frontend/node_modules"
-# A test of the console holds it fresh: it is what openapi-typescript makes of docs/openapi.json.
+# What openapi-typescript makes of docs/openapi.json; a test of the console keeps it current.
 SCHEMA = ROOT / "frontend/src/api/schema.d.ts"
 NODE = shutil.which("node")
 LOGS = 60
@@ -36,7 +36,7 @@ const provider = createDataProvider(...process.argv.slice(2))
 const list = (filter, page = 1, sort = { field: 'id', order: 'ASC' }, perPage = 20) =>
   provider.getList('logs', { pagination: { page, perPage }, sort, filter })
 
-const machine = await provider.create('machines', { data: { name: 'Mill / 4'.replace('/', '&'), sector: '2B' } })
+const machine = await provider.create('machines', { data: { name: 'Mill & 4', sector: '2B' } })
 assert.equal(machine.data.id, 'Mill & 4')
 const { data: log } = await provider.create('logs', { data: { machine: 'Mill & 4', type: 'error', comment: 'Oil' } })
 assert.equal(log.id, log.uuid)
@@ -66,9 +66,9 @@ import { createPager } from './pages.mjs'
 const get = async (query) => {
   const [url, token] = process.argv.slice(2)
   const headers = { Authorization: `Bearer ${token}` }
-  const answer = await fetch(`${url}/logs?${new URLSearchParams(query)}`, { headers })
-  if (!answer.ok) throw new Error((await answer.json()).detail)
-  return answer.json()
+  const response = await fetch(`${url}/logs?${new URLSearchParams(query)}`, { headers })
+  if (!response.ok) throw new Error((await response.json()).detail)
+  return response.json()
 }
 const numbers = (items) => items.map((one) => Number(one.comment.split(' ')[1]))
 const range = (first, count) => Array.from({ length: count }, (_, step) => first - step)
@@ -84,7 +84,7 @@ for (const page of [1, 2, 3, 4, 5, 6, 7, 8]) {
 }
 """
 
-# What Node-RED gives to the code of a function node.
+# Runs the function nodes of the flow with the objects that Node-RED gives them.
 FLOW = """
 import http from 'node:http'
 import https from 'node:https'
@@ -102,7 +102,7 @@ const send = (message) => {
   console.log(JSON.stringify({ position: stored.get('position'), topic: message.topic, shown: shown?.payload ?? null }))
 }
 const node = { send, error: (text) => console.log(JSON.stringify({ error: text })), status: () => undefined }
-// It connects again after a tenth of a second.
+// Shorten the waits: the flow reconnects after a tenth of a second instead of five seconds.
 const soon = (done, milliseconds) => setTimeout(done, milliseconds / 50)
 const sandbox = vm.createContext({ http, https, context, env, node, URL, setTimeout: soon, clearTimeout })
 vm.runInContext(functionOf('listen', 'initialize'), sandbox)()
@@ -201,7 +201,7 @@ def test_the_flow_of_node_red_gives_each_breakdown_once(address, run):
             _, third = lines_of(process, 2)
             assert third["shown"] == "Lathe: "
             process.communicate("end", timeout=20)
-        # After a restored backup, old breakdowns are not told again.
+        # After a backup was restored, the flow does not report old breakdowns again.
         with run(FLOW, *address, f"999-{16 * 'a'}") as process:
             assert lines_of(process, 1) == [{"topic": "replaced"}]
             time.sleep(1)

@@ -42,7 +42,7 @@ def test_signing_out_leads_to_the_sign_in_page(opened):
 
 def test_an_invitation_works_once_and_errors_are_shown_at_their_field(opened, site):
     invitation = site.write(lambda tx: invitations.invite(tx, "SOK", ChangeContext("test")))
-    page = opened(invitation.url("").replace("//", "/", 1), user=None, **PHONE)
+    page = opened(invitation.url(""), user=None, **PHONE)
     password = page.get_by_label("New password")
     password.fill("too short")
     page.get_by_role("button", name="Activate my account").click()
@@ -51,7 +51,7 @@ def test_an_invitation_works_once_and_errors_are_shown_at_their_field(opened, si
     password.fill("quatre vaches vertes")
     page.get_by_role("button", name="Activate my account").click()
     page.wait_for_url("**/ui/logs")
-    again = opened(invitation.url("").replace("//", "/", 1), user=None)
+    again = opened(invitation.url(""), user=None)
     again.get_by_label("New password").fill("quatre vaches vertes")
     again.get_by_role("button", name="Activate my account").click()
     again.get_by_text("This link was already used").wait_for()

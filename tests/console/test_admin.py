@@ -1,6 +1,7 @@
 """The administration and the own account in a browser: users, invitations, tokens, log types, the password."""
 
 import re
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -249,3 +250,35 @@ def test_field_errors_are_in_french_for_a_french_user(opened):
     page.get_by_label("Trigramme").fill(ADMIN)
     page.get_by_role("button", name="Ajouter une personne").last.click()
     page.get_by_text("Ce nom est déjà pris").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("path", "label", "code", "add", "message"),
+    [
+        ("/ui/admin/new-person", "Trigram", "AWY", "Add a person", "AWY was added."),
+        ("/ui/admin/new-type", "Code", "elsewhere", "Add a type", "Saved."),
+    ],
+    ids=["person", "type"],
+)
+def test_what_is_saved_does_not_take_the_user_from_the_page_that_was_opened_meanwhile(
+    opened, path, label, code, add, message
+):
+    page, held = opened(path), []
+
+    def hold_post(route):
+        if route.request.method == "POST":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(re.compile("/(users|log-types)$"), hold_post)
+    page.get_by_label(label, exact=True).fill(code)
+    page.get_by_role("button", name=add).last.click()
+    while not held:
+        page.wait_for_timeout(10)
+    page.get_by_role("link", name="Logs", exact=True).click()
+    page.wait_for_selector("[data-uuid]")
+    held[0].continue_()
+    page.get_by_text(message).wait_for()
+    page.wait_for_timeout(300)
+    assert not urlsplit(page.url).path.startswith("/ui/admin")

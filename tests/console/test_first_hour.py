@@ -79,7 +79,8 @@ def test_the_first_hour(on_new_site, first_link, axe):  # noqa: PLR0915 -- one s
     page.wait_for_url("**/ui/logs")
     page.get_by_text("0 of 4 done").wait_for()
     page.get_by_role("link", name="Write the first log").wait_for()
-    page.get_by_text("mm import logs.csv --dry-run").wait_for()
+    page.get_by_text("mm sync /path/to/folder --dry-run").wait_for()
+    assert page.get_by_role("link", name="Import a table").get_attribute("href") == "/ui/imports"
     assert axe(page) == []
     cookies = page.context.cookies()
     for screen, options in SCREENS.items():
@@ -125,7 +126,7 @@ def test_the_first_hour(on_new_site, first_link, axe):  # noqa: PLR0915 -- one s
     assert len(page.locator(".code path").get_attribute("d")) > 1000
     assert axe(page) == []
     shoot(page, "invitation-desk-en-light")
-    # The labels, and the list is gone.
+    # Printing the labels is the last step: it closes the list of steps.
     page.get_by_role("link", name="Logs", exact=True).click()
     page.get_by_text("3 of 4 done").click()
     page.get_by_role("link", name="Choose labels").click()

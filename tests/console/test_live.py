@@ -1,4 +1,4 @@
-"""The live view comes back by itself after any answer of the service or of a proxy, and misses nothing meanwhile."""
+"""The live view comes back by itself after any response of the service or of a proxy, and misses nothing meanwhile."""
 
 import re
 
@@ -44,10 +44,10 @@ def open_live_list(opened, **options):
     return page
 
 
-def drop_connection(page, answer=None):
-    """Make the page connect anew, as after a short loss of the network. All new connections get this answer."""
-    if answer is not None:
-        page.route(EVENTS, lambda route: route.fulfill(**answer))
+def drop_connection(page, response=None):
+    """Make the page connect anew, as after a short loss of the network. All new connections get this response."""
+    if response is not None:
+        page.route(EVENTS, lambda route: route.fulfill(**response))
     hide(page, hidden=True)
     with page.expect_request(EVENTS):
         hide(page, hidden=False)

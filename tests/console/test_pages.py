@@ -42,6 +42,7 @@ PAGES = [
     ("type", "/ui/admin/types/error", ADMIN, "form"),
     ("new-type", "/ui/admin/new-type", ADMIN, "form"),
     ("site", "/ui/admin/site", ADMIN, ".state"),
+    ("imports", "/ui/imports", ADMIN, "input[type=file]"),
     ("not-allowed", "/ui/admin/people", OPERATOR, "main h1"),
     ("nowhere", "/ui/nowhere", ADMIN, "h1"),
 ]
@@ -82,7 +83,7 @@ THEMES = {"light": None, "dark": ["color-contrast"]}
 def test_every_page_is_accessible(opened, axe, failure, busiest, language, screen):
     today = datetime.now(UTC).date()
     days = {"since": today - timedelta(days=80), "until": today - timedelta(days=20)}
-    pages, found = {}, {}
+    pages, violations = {}, {}
     for name, path, user, selector in PAGES:
         address = path.format(uuid=failure, name=quote(busiest["name"]), id=busiest["id"], **days)
         if user in pages:
@@ -93,16 +94,16 @@ def test_every_page_is_accessible(opened, axe, failure, busiest, language, scree
         page = pages[user]
         page.wait_for_selector(selector)
         page.evaluate("document.fonts.ready")
-        found[name] = []
+        violations[name] = []
         for theme, rules in THEMES.items():
             page.emulate_media(color_scheme=theme)
             page.wait_for_timeout(50)
             page.screenshot(path=SCREENSHOTS / f"{name}-{screen}-{language[:2]}-{theme}.png")
-            found[name] += axe(page, rules)
+            violations[name] += axe(page, rules)
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            found[name].append("is wider than the screen")
-    assert {name: faults for name, faults in found.items() if faults} == {}
-    assert len(found) == len(PAGES)
+            violations[name].append("is wider than the screen")
+    assert {name: texts for name, texts in violations.items() if texts} == {}
+    assert len(violations) == len(PAGES)
 
 
 def test_open_menus_are_accessible(opened, axe):

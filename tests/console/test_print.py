@@ -13,7 +13,7 @@ from machine_monitor.services.records.storage import StoredRecord
 
 ROW = "[data-uuid]"
 PRINTED = "[data-printed]"
-# Instead of a dialog, remember what would be printed: the dialog would block the test. The last word is there because
+# Remember what would be printed, without the dialog, which would block the test. The script ends with `null` because
 # Playwright calls an expression whose value is a function.
 RECORD_PRINT = """window.print = () => {
     window.printed = [...document.querySelectorAll('[data-printed]')].map((one) => one.dataset.printed);
@@ -84,7 +84,7 @@ def test_a_very_long_list_prints_its_first_logs_and_says_how_many_there_are(open
     (log,) = site.call("GET", "/logs?limit=1")["items"]
     total = 2050
 
-    def answer(route):
+    def send_page(route):
         start = int((parse_qs(urlsplit(route.request.url).query).get("cursor") or ["0"])[0])
         end = min(start + 500, total)
         items = [{**log, "uuid": f"00000000-0000-4000-8000-{number:012}"} for number in range(start, end)]
@@ -93,7 +93,7 @@ def test_a_very_long_list_prints_its_first_logs_and_says_how_many_there_are(open
 
     page = opened("/ui/logs")
     page.wait_for_selector(ROW)
-    page.route(re.compile(r"/logs\?.*limit=500"), answer)
+    page.route(re.compile(r"/logs\?.*limit=500"), send_page)
     page.evaluate(RECORD_PRINT)
     page.get_by_role("button", name="Print").click()
     page.wait_for_function("() => window.printed", timeout=60_000)

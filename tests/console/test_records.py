@@ -11,7 +11,7 @@ from console.test_first_hour import LANGUAGES, SCREENS, shoot
 from console.test_log_form import DRAFT_SAVED, add_log
 from console.test_offline import go_offline, wait_until, wait_until_sent
 
-# Each transaction of IndexedDB that only reads takes half a second. In others a pause would end the transaction.
+# Delay each read from IndexedDB by half a second, except in transactions that write: a pause would end them.
 SLOW_READS = """() => {
   for (const name of ['get', 'getAllKeys']) {
     const read = IDBObjectStore.prototype[name];
@@ -232,7 +232,7 @@ def test_a_machine_with_logs_is_retired_instead_of_deleted(opened, site, machine
     page.get_by_role("button", name="Delete").click()
     page.get_by_text("This machine has logs, so it cannot be deleted.").wait_for()
     assert page.url.endswith(quote(machine))
-    # Only the service knows of deleted logs: it refuses, and the console offers the same.
+    # Only the service knows of deleted logs: it refuses, and the console again offers to retire the machine.
     site.call("DELETE", f"/logs/{uuid}")
     page.reload()
     page.get_by_text("No stop reported").wait_for()

@@ -215,7 +215,7 @@ def test_an_earlier_log_that_looks_like_the_new_one_is_shown(opened, scanned):
     page.go_back()
     page.get_by_label("Description").wait_for()
     assert page.get_by_label("Description").input_value() == "le palan est encore bloque"
-    # Without network, the copies answer.
+    # Without network, the console searches its copies.
     hint.wait_for()
     go_offline(page)
     page.get_by_label("Description").fill("palan bloque tout en haut")

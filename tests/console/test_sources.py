@@ -17,10 +17,10 @@ TEMPLATES = sorted((FRONTEND / "src").rglob("*.svelte"))
 @pytest.fixture(scope="module")
 def npx() -> list[str]:
     """The command that runs a tool from the console's npm packages."""
-    found = shutil.which("npx")
-    if found is None or not (FRONTEND / "node_modules").is_dir():
+    npx_path = shutil.which("npx")
+    if npx_path is None or not (FRONTEND / "node_modules").is_dir():
         pytest.skip("needs Node and the console's packages: `make console` where Node is installed")
-    return [found, "--no-install"]
+    return [npx_path, "--no-install"]
 
 
 def run(*command: str) -> str:

@@ -1,4 +1,4 @@
-"""The console on a device that denies storage, loses it, or has a wrong clock, and without network: it stays a pen."""
+"""Logs can be written on a device that denies storage, loses it, has a wrong clock, or has no network."""
 
 import itertools
 import re
@@ -88,7 +88,7 @@ def test_waiting_writes_survive_the_deletion_of_the_site_data(opened, site):
 
 
 @pytest.mark.parametrize(("shift", "words"), [(3, "3 h fast"), (-40 * 24, "40 d slow")])
-def test_a_wrong_clock_is_corrected_and_said(opened, site, shift, words):
+def test_a_wrong_clock_is_corrected_and_the_page_says_so(opened, site, shift, words):
     page = opened("/ui/account", user=OPERATOR, **PHONE)
     page.clock.set_system_time(datetime.now(UTC) + timedelta(hours=shift))
     page.goto(NEW)

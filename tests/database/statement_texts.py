@@ -63,11 +63,11 @@ async def call_every_operation(client: httpx2.AsyncClient) -> None:
     await client.delete(f"/logs/{UUID.format(2)}")
     await client.post(f"/logs/{UUID.format(2)}/restore")
     for path in READS:
-        answer = await client.get(path)
+        response = await client.get(path)
         # Not every field supports every operator.
-        assert answer.status_code == 200 or answer.json()["code"] == "unknown-parameter", (path, answer.text)
-        if "next" in answer.links:
-            await client.get(answer.links["next"]["url"])
+        assert response.status_code == 200 or response.json()["code"] == "unknown-parameter", (path, response.text)
+        if "next" in response.links:
+            await client.get(response.links["next"]["url"])
 
 
 async def main(url: str) -> None:

@@ -77,17 +77,17 @@ def shape(url: str) -> dict[str, dict]:
     parsed_url = database_urls.parse(url)
     drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
     engine = create_engine(parsed_url.sqlalchemy_url.set(drivername=drivers[parsed_url.engine.name]))
-    found = inspect(engine)
+    inspector = inspect(engine)
     tables = {
         table: {
-            "columns": {column["name"]: str(column["type"]) for column in found.get_columns(table)},
-            "references": sorted(map(str, found.get_foreign_keys(table))),
-            "checks": sorted(map(str, found.get_check_constraints(table))),
-            "indexes": sorted(map(index_text, found.get_indexes(table))),
-            "unique": sorted(map(str, found.get_unique_constraints(table))),
-            "key": str(found.get_pk_constraint(table)),
+            "columns": {column["name"]: str(column["type"]) for column in inspector.get_columns(table)},
+            "references": sorted(map(str, inspector.get_foreign_keys(table))),
+            "checks": sorted(map(str, inspector.get_check_constraints(table))),
+            "indexes": sorted(map(index_text, inspector.get_indexes(table))),
+            "unique": sorted(map(str, inspector.get_unique_constraints(table))),
+            "key": str(inspector.get_pk_constraint(table)),
         }
-        for table in found.get_table_names()
+        for table in inspector.get_table_names()
         if "_search" not in table
     }
     if parsed_url.engine.name == "sqlite":
@@ -102,8 +102,8 @@ def shape(url: str) -> dict[str, dict]:
 def execute(url: str, *statements: str) -> list[tuple]:
     with migrations.transaction(database_urls.parse(url)) as connection:
         for statement in statements:
-            found = connection.exec_driver_sql(statement)
-        return [tuple(row) for row in found] if found.returns_rows else []
+            result = connection.exec_driver_sql(statement)
+        return [tuple(row) for row in result] if result.returns_rows else []
 
 
 def test_a_new_text_field_gets_a_column_and_a_folded_column(versions, models, tmp_path, monkeypatch):
@@ -195,5 +195,5 @@ def test_the_named_types_of_migrations_match_the_types_of_the_models():
 
 def test_each_table_has_autoincrement_where_its_model_says_so(sqlite_database_url):
     expected = {name: bool(table.dialect_options["sqlite"]["autoincrement"]) for name, table in METADATA.tables.items()}
-    found = shape(sqlite_database_url)
-    assert {name: found[name]["ids"] for name in expected} == expected
+    actual = shape(sqlite_database_url)
+    assert {name: actual[name]["ids"] for name in expected} == expected

@@ -22,7 +22,7 @@ def statement(sql):
 
 
 async def settle():
-    """Let every task that can go on go on."""
+    """Let every task run until it has to wait."""
     for _ in range(10):
         await asyncio.sleep(0)
 

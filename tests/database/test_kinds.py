@@ -19,7 +19,7 @@ PARIS = timezone(timedelta(hours=2))
 
 def test_column_types_do_not_change_any_compiled_statement(database_url, new_database_url):
     other = new_database_url(database_url.split(":")[0])
-    decorated, bare = (compiled_statements(database_url), compiled_statements(other, "bare"))
+    decorated, bare = compiled_statements(database_url), compiled_statements(other, "bare")
     assert len(decorated) > 100
     assert decorated == bare
 
@@ -51,8 +51,8 @@ def test_a_value_round_trips_in_the_form_that_the_service_stores(kind, value, st
 
 
 def test_a_time_is_stored_in_utc_in_any_time_zone():
-    found = TIME.column_type.process_result_value(AT.astimezone(PARIS), postgresql.dialect())
-    assert (found, found.tzinfo) == (AT, UTC)
+    loaded = TIME.column_type.process_result_value(AT.astimezone(PARIS), postgresql.dialect())
+    assert (loaded, loaded.tzinfo) == (AT, UTC)
     assert TIME.column_type.process_bind_param(AT.astimezone(PARIS), sqlite.dialect()) == "2025-07-25T13:18:25"
 
 

@@ -218,8 +218,8 @@ async def test_an_api_is_not_ready_on_another_schema(database_url):
     async with serving(Settings(database_url=database_url)) as client:
         assert (await client.get("/readyz")).status_code == 200
         execute(database_url, "UPDATE alembic_version SET version_num = 'ffff'")
-        answer = await client.get("/readyz")
-        assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")
+        response = await client.get("/readyz")
+        assert (response.status_code, response.json()["code"]) == (503, "database-busy")
         assert (await client.get("/healthz")).status_code == 200
 
 

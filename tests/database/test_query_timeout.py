@@ -26,12 +26,12 @@ async def impatient(database_url):
 async def test_an_endless_query_is_cancelled_and_does_not_block_others(impatient, searching):
     endless = asyncio.create_task(impatient.fetch(Statement(ENDLESS, (), {}, searching), {}))
     await asyncio.sleep(0.02)
-    answered = 0
+    responses = 0
     while not endless.done():
         assert [tuple(row) for row in await impatient.fetch(SHORT, {})] == [(1,)]
-        answered += 1
+        responses += 1
         await asyncio.sleep(0.01)
-    assert answered > 5
+    assert responses > 5
     with pytest.raises(QueryTimeout):
         await endless
     # Later queries have the full time limit.

@@ -74,8 +74,8 @@ async def everything(url: str, folder) -> dict[str, object]:
 async def test_a_database_with_other_settings_gives_the_same_bytes(hostile_url, tmp_path):
     migrations.ensure_schema(database_urls.parse(hostile_url))
     await fill(hostile_url)
-    found = await everything(hostile_url, tmp_path)
+    expected = await everything(hostile_url, tmp_path)
     with psycopg.connect(database_urls.parse(hostile_url).conninfo, autocommit=True) as connection:
         assert connection.execute("SHOW TimeZone").fetchone() == ("America/St_Johns",)
         set_for_role(connection, SCHEMA)
-    assert await everything(hostile_url, tmp_path) == found
+    assert await everything(hostile_url, tmp_path) == expected

@@ -125,8 +125,8 @@ async def test_a_session_neither_commits_nor_sends_extra_statements(database, mo
 
 async def test_a_loaded_entity_remains_usable_after_its_unit(database):
     await database.write(unit_that_adds("a"))
-    found = database.transact(lambda tx: tx.session.get(Attempt, "a"))
-    assert (found.subject, found.count) == ("a", 1)
+    attempt = database.transact(lambda tx: tx.session.get(Attempt, "a"))
+    assert (attempt.subject, attempt.count) == ("a", 1)
 
 
 async def test_a_unit_is_retried_after_a_serialization_conflict(database):

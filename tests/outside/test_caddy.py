@@ -79,14 +79,14 @@ def wait_until_ready(folder: Path, port: int, log: Path, name: str) -> ssl.SSLCo
 
 
 def test_requests_over_tls_work_and_have_hsts(proxy):
-    answer = proxy.get("/readyz")
-    assert answer.status_code == 200
-    assert "max-age" in answer.headers["Strict-Transport-Security"]
-    answer = proxy.get("/logs?limit=1")
-    assert (answer.status_code, answer.json()["items"]) == (200, [])
+    response = proxy.get("/readyz")
+    assert response.status_code == 200
+    assert "max-age" in response.headers["Strict-Transport-Security"]
+    response = proxy.get("/logs?limit=1")
+    assert (response.status_code, response.json()["items"]) == (200, [])
 
 
 def test_plain_http_redirects_to_https(proxy):
-    answer = httpx2.get(f"http://127.0.0.1:{proxy.http}/logs", headers={"Host": proxy.name})
-    assert answer.status_code == 308
-    assert answer.headers["Location"].startswith(f"https://{proxy.name}")
+    response = httpx2.get(f"http://127.0.0.1:{proxy.http}/logs", headers={"Host": proxy.name})
+    assert response.status_code == 308
+    assert response.headers["Location"].startswith(f"https://{proxy.name}")

@@ -110,7 +110,7 @@ def test_a_table_becomes_the_same_records_in_each_format(sqlite_database_url, tm
     database = Database(sqlite_database_url)
     assert import_file(database, path, ImportOptions(PARIS), mapping).to_dict()["logs"] == counts(created=2)
     again = import_file(database, converted(path, form), ImportOptions(PARIS), mapping).to_dict()
-    found = [(log["started_at"], json.dumps(log["attributes"])) for log in read_all(database, LOGS).values()]
+    logs = [(log["started_at"], json.dumps(log["attributes"])) for log in read_all(database, LOGS).values()]
     database.close_writer()
     assert again["logs"] == counts(unchanged=2)
-    assert found == [("2025-01-30T23:00:00Z", '{"cost": 1.5}'), ("2025-02-01T07:30:00Z", '{"cost": -2}')]
+    assert logs == [("2025-01-30T23:00:00Z", '{"cost": 1.5}'), ("2025-02-01T07:30:00Z", '{"cost": -2}')]

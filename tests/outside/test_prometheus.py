@@ -46,11 +46,11 @@ def api(tmp_path, sqlite_database_url):
 
 def query(api, expression):
     try:
-        answer = api.get("/query", params={"query": expression}).json()
+        response = api.get("/query", params={"query": expression}).json()
     except httpx2.HTTPError:
         return None
-    assert answer["status"] == "success", answer
-    return answer["data"]["result"]
+    assert response["status"] == "success", response
+    return response["data"]["result"]
 
 
 def test_the_files_are_valid(tmp_path):
@@ -65,9 +65,9 @@ def test_the_files_are_valid(tmp_path):
 
 def test_prometheus_collects_and_answers_every_query(api):
     end = time.monotonic() + WAIT_SECONDS
-    while not (found := query(api, "machine_monitor_build_info")) and time.monotonic() < end:
+    while not (samples := query(api, "machine_monitor_build_info")) and time.monotonic() < end:
         time.sleep(0.2)
-    assert found[0]["metric"]["engine"] == "sqlite"
+    assert samples[0]["metric"]["engine"] == "sqlite"
     assert [sample["value"][1] for sample in query(api, 'up{job="machine-monitor"}')] == ["1"]
     for panel in json.loads((FOLDER / "dashboard.json").read_text())["panels"]:
         for target in panel["targets"]:

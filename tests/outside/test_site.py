@@ -1,6 +1,5 @@
 """The site of the documentation: `make docs` builds it without a warning, and no page loads from other hosts."""
 
-import os
 import shutil
 import subprocess
 import threading
@@ -12,9 +11,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
+from console.conftest import CHROMIUM
+
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / ".site/site"
-CHROMIUM = os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium")
 PAGES = ("index.html", "docs/index.html", "docs/ask.html", "docs/internals/keysets.html", "ARCHITECTURE.html")
 
 pytestmark = [
@@ -59,14 +59,14 @@ def test_every_page_is_built(address):
     assert {page for page in pages if page not in built and page.with_name("index") not in built} == set()
 
 
-@pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="needs Chromium")
+@pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs Chromium")
 def test_a_page_sends_no_request_to_another_host(address):
     requests, failed = set(), []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         page = browser.new_page()
         page.on("request", lambda request: requests.add(request.url))
-        page.on("response", lambda answer: answer.status < 400 or failed.append(answer.url))
+        page.on("response", lambda response: response.status < 400 or failed.append(response.url))
         for path in PAGES:
             page.goto(f"{address}/{path}")
             assert page.locator("h1").first.is_visible()

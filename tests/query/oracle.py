@@ -183,33 +183,33 @@ def holds(record: dict, name: str, operator: str, operands: list) -> bool:
     """Return whether a record satisfies a condition; operands are values, but texts for attributes."""
     if "attributes." in name:
         return attribute_holds(json_value(record, name), operator, operands)
-    found = comparable_value(record, name)
+    value = comparable_value(record, name)
     if operator == "isnull":
-        return (found is None) == operands[0]
-    if found is None:
+        return (value is None) == operands[0]
+    if value is None:
         return operator in ("ne", "nin")
     if operator in ("contains", "startswith", "endswith"):
-        return text_matches(found, operator, operands[0])
+        return text_matches(value, operator, operands[0])
     ranges = [
         operand_bounds(name, operand) if isinstance(operand, str) else (operand, operand, False) for operand in operands
     ]
-    inside = any(low <= found < high if is_day else found == low for low, high, is_day in ranges)
+    inside = any(low <= value < high if is_day else value == low for low, high, is_day in ranges)
     low, high, is_day = ranges[0]
     return {
         "": inside,
         "in": inside,
         "ne": not inside,
         "nin": not inside,
-        "lt": found < low,
-        "lte": found < high if is_day else found <= low,
-        "gt": found >= high if is_day else found > low,
-        "gte": found >= low,
+        "lt": value < low,
+        "lte": value < high if is_day else value <= low,
+        "gt": value >= high if is_day else value > low,
+        "gte": value >= low,
     }[operator]
 
 
 def searched_texts(record: dict, resource: str) -> list[str]:
-    found = [record[name] for name in SEARCHED[resource]]
-    texts = [text for value in found for text in (value.values() if isinstance(value, dict) else [value])]
+    values = [record[name] for name in SEARCHED[resource]]
+    texts = [text for value in values for text in (value.values() if isinstance(value, dict) else [value])]
     return [text for text in texts if isinstance(text, str) and text]
 
 

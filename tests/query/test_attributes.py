@@ -111,13 +111,13 @@ async def test_any_value_compares_as_the_oracle_says(plant, stored, operator, op
     assert (await plant.patch(url, json={"attributes": {"x": stored}})).status_code == 200
     name = f"attributes.x__{operator}" if operator else "attributes.x"
     query = [(name, text) for text in spell(operator, operands)]
-    answer = await plant.get("/logs", params=[*query, ("machine", "none"), ("limit", "2")])
+    response = await plant.get("/logs", params=[*query, ("machine", "none"), ("limit", "2")])
     if not all(oracle.is_accepted(operator, text) for text in operands):
-        assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, name)
+        assert (response.status_code, response.json()["errors"][0]["parameter"]) == (422, name)
         return
-    assert answer.status_code == 200, answer.text
-    found = [item["attributes"]["x"] for item in answer.json()["items"]]
-    assert found == ([stored] if oracle.attribute_holds(stored, operator, operands) else [])
+    assert response.status_code == 200, response.text
+    listed = [item["attributes"]["x"] for item in response.json()["items"]]
+    assert listed == ([stored] if oracle.attribute_holds(stored, operator, operands) else [])
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -126,9 +126,9 @@ async def test_any_attribute_key_can_be_filtered(plant, key):
 
     async def names(**filters):
         parameters = {f"attributes.{key}{operator}": text for operator, text in filters.items()}
-        answer = await plant.get("/machines", params={"fields": "name", **parameters})
-        assert answer.status_code == 200, answer.text
-        return {item["name"] for item in answer.json()["items"]}
+        response = await plant.get("/machines", params={"fields": "name", **parameters})
+        assert response.status_code == 200, response.text
+        return {item["name"] for item in response.json()["items"]}
 
     others = {"all", "more", "none"} - {owner}
     assert await names(**{"": f"value {key}"}) == {owner}
@@ -163,10 +163,10 @@ async def test_any_attribute_key_can_be_filtered(plant, key):
     ],
 )
 async def test_an_invalid_attribute_name_is_an_unknown_parameter(plant, resource, name, message):
-    answer = await plant.get(f"/{resource}", params={name: "1"})
-    assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
-    assert answer.json()["errors"][0]["parameter"] == name
-    assert message in answer.json()["detail"]
+    response = await plant.get(f"/{resource}", params={name: "1"})
+    assert (response.status_code, response.json()["code"]) == (422, "unknown-parameter")
+    assert response.json()["errors"][0]["parameter"] == name
+    assert message in response.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ async def test_an_invalid_attribute_name_is_an_unknown_parameter(plant, resource
     ],
 )
 async def test_only_logs_and_machines_have_attributes(plant, resource, name):
-    answer = await plant.get(f"/{resource}", params={name: "1"})
-    assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
+    response = await plant.get(f"/{resource}", params={name: "1"})
+    assert (response.status_code, response.json()["code"]) == (422, "unknown-parameter")
 
 
 @pytest.mark.parametrize(
@@ -208,9 +208,9 @@ async def test_only_logs_and_machines_have_attributes(plant, resource, name):
     ],
 )
 async def test_an_invalid_value_is_refused(plant, query):
-    answer = await plant.get(f"/logs?{query}")
-    assert (answer.status_code, answer.json()["code"]) == (422, "validation")
-    assert answer.json()["errors"][0]["parameter"] == query.partition("=")[0]
+    response = await plant.get(f"/logs?{query}")
+    assert (response.status_code, response.json()["code"]) == (422, "validation")
+    assert response.json()["errors"][0]["parameter"] == query.partition("=")[0]
 
 
 @pytest.mark.parametrize("sort", ["attributes.temp", "attributes", "-machine.attributes.temp"])
@@ -229,8 +229,8 @@ async def test_no_list_is_sorted_by_attributes(plant, sort):
     ],
 )
 async def test_a_query_with_many_attribute_conditions_succeeds(plant, query):
-    answer = await plant.get(f"/logs?count=exact&{query}")
-    assert answer.status_code == 200, answer.text
+    response = await plant.get(f"/logs?count=exact&{query}")
+    assert response.status_code == 200, response.text
 
 
 async def test_a_cursor_belongs_to_its_attributes(plant):
@@ -239,15 +239,15 @@ async def test_a_cursor_belongs_to_its_attributes(plant):
     again = await plant.get(f"{following}&attributes.none__ne=1&attributes.none__isnull=true")
     assert len(again.json()["items"]) == 1
     for other in ("attributes.none__isnull=true", "attributes.some__isnull=true&attributes.none__ne=1"):
-        answer = await plant.get(f"{following}&{other}")
-        assert (answer.status_code, answer.json()["code"]) == (400, "cursor-mismatch")
+        response = await plant.get(f"{following}&{other}")
+        assert (response.status_code, response.json()["code"]) == (400, "cursor-mismatch")
 
 
 async def test_written_attributes_are_found_at_once(plant):
     async def find_names(**filters):
         parameters = {name.replace("_", ".", 1): value for name, value in filters.items()}
-        answer = await plant.get("/machines", params={"fields": "name", **parameters})
-        return [item["name"] for item in answer.json()["items"]]
+        response = await plant.get("/machines", params={"fields": "name", **parameters})
+        return [item["name"] for item in response.json()["items"]]
 
     assert (await plant.put("/machines/new", json={"attributes": {"w": "Été", "v": 3}})).status_code == 201
     assert await find_names(attributes_w__contains="ETE", attributes_v=3) == ["new"]

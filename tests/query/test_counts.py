@@ -52,10 +52,10 @@ async def test_counts_stop_at_ten_thousand_only_if_they_are_capped(many):
         ({}, None, False),
     ]
     for parameters, total, capped in rows:
-        answer = await many.get("/logs", params={"limit": 1, "fields": "uuid", **parameters})
-        page = answer.json()
-        assert (answer.status_code, page["total"], page["total_capped"]) == (200, total, capped)
-        assert answer.headers.get("X-Total-Count") == (None if total is None else str(total))
+        response = await many.get("/logs", params={"limit": 1, "fields": "uuid", **parameters})
+        page = response.json()
+        assert (response.status_code, page["total"], page["total_capped"]) == (200, total, capped)
+        assert response.headers.get("X-Total-Count") == (None if total is None else str(total))
     assert len(page["items"]) == 1
     exactly = await many.get("/logs", params={"count": "capped", "uuid__ne": page["items"][0]["uuid"], "limit": 1})
     assert (exactly.json()["total"], exactly.json()["total_capped"]) == (10_000, False)
@@ -65,9 +65,9 @@ async def test_counts_stop_at_ten_thousand_only_if_they_are_capped(many):
 async def test_paging_through_ten_thousand_logs_at_one_instant_returns_each_once(many, sort):
     uuids, cursor, pages = [], {}, 0
     while cursor is not None:
-        answer = await many.get("/logs", params={"limit": 500, "fields": "uuid", "sort": sort, **cursor})
-        uuids += [item["uuid"] for item in answer.json()["items"]]
-        cursor, pages = answer.json()["next"] and {"cursor": answer.json()["next"]}, pages + 1
+        response = await many.get("/logs", params={"limit": 500, "fields": "uuid", "sort": sort, **cursor})
+        uuids += [item["uuid"] for item in response.json()["items"]]
+        cursor, pages = response.json()["next"] and {"cursor": response.json()["next"]}, pages + 1
     assert (len(uuids), len(set(uuids)), pages) == (MANY, MANY, 21)
     last = await many.get("/logs", params={"limit": 5, "fields": "uuid", "sort": sort, "offset": 10_000})
     assert [item["uuid"] for item in last.json()["items"]] == uuids[10_000:]

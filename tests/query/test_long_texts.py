@@ -17,12 +17,12 @@ async def fetch_all_pages(client, path, **parameters) -> list[dict]:
     """Fetch all items, page by page."""
     items, cursor = [], {}
     for _ in range(60):
-        answer = await client.get(path, params={**parameters, **cursor})
-        assert answer.status_code == 200, answer.text
-        items += answer.json()["items"]
-        if answer.json()["next"] is None:
+        response = await client.get(path, params={**parameters, **cursor})
+        assert response.status_code == 200, response.text
+        items += response.json()["items"]
+        if response.json()["next"] is None:
             return items
-        cursor = {"cursor": answer.json()["next"]}
+        cursor = {"cursor": response.json()["next"]}
     pytest.fail("the walk does not end")
 
 
@@ -87,8 +87,8 @@ async def test_changes_to_the_row_of_a_cursor_do_not_affect_other_rows(filled, p
     assert first["items"][-1]["comment"] == HELD + LAST
     if path == "/machines" and happens[0] == "DELETE":
         await filled.patch(f"/logs/{samples.uuid_of(103)}", json={"machine": "pelle 2"})
-    answer = await filled.request(happens[0], f"{path}/{key}", json=happens[1])
-    assert answer.status_code in (200, 204)
+    response = await filled.request(happens[0], f"{path}/{key}", json=happens[1])
+    assert response.status_code in (200, 204)
     rest = (await filled.get(path, params=query | {"cursor": first["next"], "limit": 50})).json()["items"]
     letters = [item["comment"].removeprefix(HELD) for item in [*first["items"], *rest]]
     assert [letter for letter in letters if letter in UNTOUCHED] == UNTOUCHED

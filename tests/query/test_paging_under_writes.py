@@ -67,15 +67,15 @@ async def filled(client):
         for record in records:
             await client.post(f"/{path}", json=record)
     for number in range(40):
-        answer = await client.post("/logs", json=random_log(number, rng))
-        assert answer.status_code == 201, answer.text
+        response = await client.post("/logs", json=random_log(number, rng))
+        assert response.status_code == 201, response.text
     return client
 
 
 async def page(client, **parameters) -> dict:
-    answer = await client.get("/logs", params={"expand": "machine,type,user", **parameters})
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = await client.get("/logs", params={"expand": "machine,type,user", **parameters})
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 def keys(items) -> list[str]:
@@ -110,22 +110,22 @@ async def test_paging_returns_every_unchanged_row_once_in_order_during_writes(fi
 
     expected = await expected_uuids(filled, untouched, sort)
     unchanged = set(expected)
-    found = await page(filled, sort=sort, limit=rng.randint(1, 9))
-    assert found["previous"] is None
-    forward, steps = keys(found["items"]), 1
-    while found["next"] is not None:
+    current_page = await page(filled, sort=sort, limit=rng.randint(1, 9))
+    assert current_page["previous"] is None
+    forward, steps = keys(current_page["items"]), 1
+    while current_page["next"] is not None:
         await disturb()
-        found = await page(filled, sort=sort, cursor=found["next"], limit=rng.randint(1, 9))
-        forward += keys(found["items"])
+        current_page = await page(filled, sort=sort, cursor=current_page["next"], limit=rng.randint(1, 9))
+        forward += keys(current_page["items"])
         steps += 1
         assert steps < 100
     assert [key for key in forward if key in unchanged] == expected
     assert len(set(forward)) == len(forward)
-    backward = keys(found["items"])
-    while found["previous"] is not None:
+    backward = keys(current_page["items"])
+    while current_page["previous"] is not None:
         await disturb()
-        found = await page(filled, sort=sort, cursor=found["previous"], limit=rng.randint(1, 9))
-        backward = keys(found["items"]) + backward
+        current_page = await page(filled, sort=sort, cursor=current_page["previous"], limit=rng.randint(1, 9))
+        backward = keys(current_page["items"]) + backward
         steps += 1
         assert steps < 200
     assert [key for key in backward if key in unchanged] == expected

@@ -149,18 +149,18 @@ def _plan(tx, query) -> str:
 def _indexes(plan: str) -> set[str]:
     """Return the indexes of logs in a plan; `scan` stands for a full table scan."""
     indexes = re.findall(r"\bix_logs_(\w+)|\b(uq_logs_uuid)|(sqlite_autoindex_logs_1)", plan)
-    found = {a or b or ("uq_logs_uuid" if c else "") for a, b, c in indexes}
+    names = {a or b or ("uq_logs_uuid" if c else "") for a, b, c in indexes}
     scanned = re.search(r'SCAN logs(?! USING)|"Seq Scan", [^{}]*"Relation Name": "logs"', plan)
-    return found | ({"scan"} if scanned else set())
+    return names | ({"scan"} if scanned else set())
 
 
 def test_lists_use_the_expected_index(filled):
     def wrong(tx):
         queries = {text: (_list_query(text), index) for text, index in QUERIES.items()}
         queries |= {f"{text} (paged)": (_query_after_cursor(text), QUERIES[text]) for text in PAGED}
-        found = {text: (_indexes(_plan(tx, query)), index) for text, (query, index) in queries.items()}
+        used = {text: (_indexes(_plan(tx, query)), index) for text, (query, index) in queries.items()}
         return {
-            text: (sorted(read), index) for text, (read, index) in found.items() if index not in read or "scan" in read
+            text: (sorted(read), index) for text, (read, index) in used.items() if index not in read or "scan" in read
         }
 
     assert filled.snapshot(wrong) == {}
@@ -178,5 +178,5 @@ def _sorts(tx) -> list[str]:
 def _words(tx) -> dict[str, list[str]]:
     """Return searches with the wrong plan: PostgreSQL should find common words by time, rare ones by the word index."""
     expected = {"q=w0": TIME, "q=r77": "search_words", "q=w0 r77": "search_words", "q=-w0": TIME}
-    found = {text: _indexes(_plan(tx, _list_query(text))) for text in expected}
-    return {text: sorted(read) for text, read in found.items() if expected[text] not in read}
+    used = {text: _indexes(_plan(tx, _list_query(text))) for text in expected}
+    return {text: sorted(read) for text, read in used.items() if expected[text] not in read}

@@ -42,9 +42,9 @@ async def client(request, tmp_path_factory):
 
 
 async def send(client, method: str, path: str, status: int, **body):
-    answer = await client.request(method, path, json=body) if body else await client.request(method, path)
-    assert answer.status_code == status, answer.text
-    return answer.json() if answer.content else None
+    response = await client.request(method, path, json=body) if body else await client.request(method, path)
+    assert response.status_code == status, response.text
+    return response.json() if response.content else None
 
 
 async def seed(client) -> None:
@@ -77,9 +77,9 @@ def job_bodies() -> list[dict]:
 
 
 async def items(client, path: str = "jobs", **parameters) -> list[dict]:
-    answer = await client.get(f"/{path}", params={"limit": 500, **parameters})
-    assert answer.status_code == 200, answer.text
-    return answer.json()["items"]
+    response = await client.get(f"/{path}", params={"limit": 500, **parameters})
+    assert response.status_code == 200, response.text
+    return response.json()["items"]
 
 
 async def codes(client, **parameters) -> set[str]:
@@ -171,9 +171,9 @@ def sort_key(value):
 async def test_a_sort_by_a_related_field_puts_nulls_last(client):
     for direction in ("", "-"):
         jobs = await items(client, sort=f"{direction}spare.site.city")
-        found = [station_field(job["spare"], "site.city") for job in jobs]
-        cities = [city for city in found if city is not None]
-        assert found == sorted(cities, reverse=direction == "-") + [None] * (len(found) - len(cities))
+        ordered = [station_field(job["spare"], "site.city") for job in jobs]
+        cities = [city for city in ordered if city is not None]
+        assert ordered == sorted(cities, reverse=direction == "-") + [None] * (len(ordered) - len(cities))
 
 
 async def test_expand_includes_the_related_records(client):
@@ -191,8 +191,8 @@ COLUMNS = ("code", "station", "station.site", "station.site.region.country", "sp
 
 async def test_exports_have_one_row_per_record_with_columns_of_related_records(client):
     names = ",".join(COLUMNS)
-    answer = await client.get("/jobs.csv", params={"fields": names, "sort": "code"})
-    rows = list(csv.reader(io.StringIO(answer.text)))
+    response = await client.get("/jobs.csv", params={"fields": names, "sort": "code"})
+    rows = list(csv.reader(io.StringIO(response.text)))
     assert rows[0] == list(COLUMNS)
     all_jobs = sorted(await items(client), key=lambda job: job["code"])
     for row, job in zip(rows[1:], all_jobs, strict=True):
@@ -213,14 +213,14 @@ async def test_facets_count_by_related_fields(client):
     fields |= {"spare": ("spare", "name"), "spare.site.city": ("spare", "site.city")}
     for narrowing in ({}, {"station": "L1"}, {"q": "seal"}):
         chosen = await items(client, **narrowing)
-        answer = await client.get("/jobs/facets", params={"by": ",".join(fields), **narrowing})
-        assert answer.status_code == 200, answer.text
+        response = await client.get("/jobs/facets", params={"by": ",".join(fields), **narrowing})
+        assert response.status_code == 200, response.text
         for name, (relation, field) in fields.items():
             counted = {}
             for job in all_jobs if narrowing == {} else chosen:
                 value = station_field(job[relation], field)
                 counted[value] = counted.get(value, 0) + 1
-            assert {row["value"]: row["count"] for row in answer.json()["facets"][name]} == counted, (name, narrowing)
+            assert {row["value"]: row["count"] for row in response.json()["facets"][name]} == counted, (name, narrowing)
 
 
 async def test_stats_group_by_related_fields_and_sum_declared_metrics(client):
@@ -228,17 +228,17 @@ async def test_stats_group_by_related_fields_and_sum_declared_metrics(client):
     # Only the jobs of the seed: other tests write jobs at other times, some of which have no end.
     seeded = "started_at=2025-07-01"
     grouped = "group_by=station.site.region.country,kind&metrics=count,minutes,worked"
-    answer = await client.get(f"/jobs/stats?{grouped}&{seeded}")
+    response = await client.get(f"/jobs/stats?{grouped}&{seeded}")
     expected = {}
     for job in all_jobs:
         key = (station_field(job["station"], "site.region.country"), job["kind"])
         count, minutes = expected.get(key, (0, 0))
         expected[key] = (count + 1, minutes + job["minutes"])
-    found = answer.json()["groups"]
+    groups = response.json()["groups"]
     assert {
-        (group["station.site.region.country"], group["kind"]): (group["count"], group["minutes"]) for group in found
+        (group["station.site.region.country"], group["kind"]): (group["count"], group["minutes"]) for group in groups
     } == expected
-    assert [group["worked"] <= group["minutes"] * 60 for group in found] == [True] * len(found)
+    assert [group["worked"] <= group["minutes"] * 60 for group in groups] == [True] * len(groups)
     by_day = (await client.get(f"/jobs/stats?group_by=day,station.site&metrics=worked,minutes&{seeded}")).json()[
         "groups"
     ]
@@ -246,16 +246,16 @@ async def test_stats_group_by_related_fields_and_sum_declared_metrics(client):
 
 
 async def test_an_unknown_reference_gets_a_suggestion(client):
-    answer = await send(client, "POST", "/stations", 422, name="L9", site="Nort")
-    assert answer["errors"] == [
+    response = await send(client, "POST", "/stations", 422, name="L9", site="Nort")
+    assert response["errors"] == [
         {
             "pointer": "/site",
             "code": "unknown-site",
             "message": "There is no site 'Nort'. Did you mean 'North'?",
         }
     ]
-    answer = await send(client, "PATCH", "/jobs/J00", 422, spare="L22")
-    assert answer["detail"] == "There is no station 'L22'. Did you mean 'L2'?"
+    response = await send(client, "PATCH", "/jobs/J00", 422, spare="L22")
+    assert response["detail"] == "There is no station 'L22'. Did you mean 'L2'?"
 
 
 async def test_a_rename_changes_only_the_records_that_show_the_name(client):
@@ -282,14 +282,14 @@ async def test_a_rename_changes_only_the_records_that_show_the_name(client):
     history = await items(client, "jobs/R-job/history")
     assert [entry["op"] for entry in history] == ["create"]
     await send(client, "DELETE", "/jobs/R-job", 204)
-    answer = await send(client, "DELETE", "/stations/R one", 409)
-    assert answer["code"] == "in-use"
+    response = await send(client, "DELETE", "/stations/R one", 409)
+    assert response["code"] == "in-use"
 
 
 async def test_a_referenced_record_cannot_be_deleted(client):
     for path in ("sites/South", "regions/Lower", "stations/L4", "kinds/fix"):
-        answer = await send(client, "DELETE", f"/{path}", 409)
-        assert answer["code"] == "in-use", answer
+        response = await send(client, "DELETE", f"/{path}", 409)
+        assert response["code"] == "in-use", response
     await send(client, "POST", "/sites", 201, name="Nowhere")
     await send(client, "DELETE", "/sites/Nowhere", 204)
 
@@ -320,12 +320,12 @@ CHILD_ROW_FILTERS = {
 @pytest.mark.parametrize("query", CHILD_ROW_FILTERS)
 async def test_a_filter_on_child_rows_matches_if_any_row_matches(client, query):
     all_jobs = await items(client)
-    answer = await client.get(f"/jobs?limit=500&count=exact&{query}")
-    assert answer.status_code == 200, answer.text
-    found = {item["code"] for item in answer.json()["items"]}
+    response = await client.get(f"/jobs?limit=500&count=exact&{query}")
+    assert response.status_code == 200, response.text
+    found = {item["code"] for item in response.json()["items"]}
     expected = {job["code"] for job in all_jobs if CHILD_ROW_FILTERS[query](job["lines"])}
     assert found == expected
-    assert answer.json()["total"] == len(expected)
+    assert response.json()["total"] == len(expected)
     assert 0 < len(expected) < len(all_jobs)
 
 
@@ -369,8 +369,8 @@ async def test_a_deleted_record_cannot_be_referenced(client):
     job, reading = {"station": "L3", "kind": "look"}, {"job": "N1", "value": 1}
     await send(client, "PUT", "/jobs/N1", 201, **job)
     await send(client, "DELETE", "/jobs/N1", 204)
-    (fault,) = (await send(client, "PUT", "/readings/R1", 422, **reading))["errors"]
-    assert (fault["code"], fault["pointer"], "'N1'?" in fault["message"]) == ("unknown-job", "/job", False)
+    (error,) = (await send(client, "PUT", "/readings/R1", 422, **reading))["errors"]
+    assert (error["code"], error["pointer"], "'N1'?" in error["message"]) == ("unknown-job", "/job", False)
     await send(client, "POST", "/jobs/N1/restore", 200)
     await send(client, "PUT", "/readings/R1", 201, **reading)
     for path in ("/readings/R1", "/jobs/N1"):
@@ -387,8 +387,8 @@ async def test_two_relations_to_one_table_are_filtered_independently(client):
 
 
 async def test_a_field_path_that_does_not_exist_or_is_not_supported_is_refused(client):
-    answer = await client.get("/jobs?station.site.citi=x")
-    assert (answer.status_code, answer.json()["code"]) == (422, "unknown-parameter")
-    assert "Did you mean 'station.site.city'?" in answer.json()["detail"]
+    response = await client.get("/jobs?station.site.citi=x")
+    assert (response.status_code, response.json()["code"]) == (422, "unknown-parameter")
+    assert "Did you mean 'station.site.city'?" in response.json()["detail"]
     assert (await client.get("/jobs?sort=lines.part")).status_code == 422
     assert (await client.get("/jobs?lines=x")).status_code == 422

@@ -41,7 +41,7 @@ PIECES = (
     *("pn", "42", "5kW", "kw", "a1b", "é", "œuf", "й", "и", "1", "मि", "म", "\u00ad", "\u0301", "٣", "๑๒", "🛠"),
     *(" ", " ", "-", ".", ", ", "·"),
 )
-NUMBER = 150
+RANDOM_LOGS = 150
 
 
 def random_text(rng: random.Random) -> str:
@@ -61,12 +61,12 @@ async def scripts(seeded_url):
             "cause": random_text(rng) if rng.random() < 0.3 else None,
             "attributes": {key: random_text(rng) for key in rng.sample(["b", "a"], rng.randrange(3))},
         }
-        for _ in range(NUMBER)
+        for _ in range(RANDOM_LOGS)
     ]
     async with serving(Settings(database_url=seeded_url)) as client:
         assert (await client.post("/machines", json={"name": "M"})).status_code == 201
-        answer = await client.post("/logs/bulk", json={"items": items})
-        assert answer.status_code == 200, answer.text
+        response = await client.post("/logs/bulk", json={"items": items})
+        assert response.status_code == 200, response.text
         yield client
 
 
@@ -88,7 +88,7 @@ async def test_each_script_is_found_by_its_words(scripts, logs):
 
 @st.composite
 def searches(draw, texts):
-    """Return terms, and their spelling: pieces, or part of a text, bare or quoted, excluded or not."""
+    """Draw a search term: its text (pieces, or part of a text), whether it is quoted, and whether it is a prefix."""
     text = draw(st.sampled_from(texts))
     start = draw(st.integers(0, len(text)))
     part = text[start : draw(st.integers(start, len(text)))]

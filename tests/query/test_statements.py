@@ -41,9 +41,9 @@ PAGED = [
 
 
 async def read(client, url: str) -> dict:
-    answer = await client.get(url.replace(" ", "%20"))
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = await client.get(url.replace(" ", "%20"))
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 @pytest.mark.parametrize("url", SHAPES)

@@ -199,3 +199,8 @@ def test_hours_throughout_a_year_round_trip():
     for hours in range(0, 8760, 7):
         instant = first + timedelta(hours=hours)
         assert parse_instant(instants.format_instant(instant), ZoneInfo(PERTH)) == instant
+
+
+def test_an_unreadable_time_of_a_filter_names_days_and_relative_times():
+    with pytest.raises(BadTime, match=r"2025-07-25, .*`today`.* -7d"):
+        parse_time_filter("lastmonth", TimeContext(ZoneInfo(PARIS), NOW))

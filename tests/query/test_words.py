@@ -117,8 +117,10 @@ def test_words_of_letters_and_digits_are_also_cut_into_parts(text, words):
 @pytest.mark.parametrize(("text", "terms"), PARSED)
 def test_a_search_is_parsed_into_terms(text, terms):
     parsed = search_terms.parse(text)
-    found = parsed and [(" ".join(term.words).replace(LETTER_END, "|"), term.prefix, term.excluded) for term in parsed]
-    assert (found if parsed is None else list(found)) == terms
+    parsed_terms = parsed and [
+        (" ".join(term.words).replace(LETTER_END, "|"), term.prefix, term.excluded) for term in parsed
+    ]
+    assert (parsed_terms if parsed is None else list(parsed_terms)) == terms
 
 
 @pytest.mark.parametrize(

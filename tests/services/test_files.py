@@ -225,8 +225,12 @@ async def test_a_file_that_is_pruned_during_its_upload_is_not_named(site, databa
         return rows_of(tx, files, *rest)
 
     monkeypatch.setattr(attachments, "rows_of", prune_first)
-    answer = await client.put(f"{path}/attachments/{new_id()}", content=b"x")
-    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (503, "files-unavailable", "1")
+    response = await client.put(f"{path}/attachments/{new_id()}", content=b"x")
+    assert (response.status_code, response.json()["code"], response.headers["Retry-After"]) == (
+        503,
+        "files-unavailable",
+        "1",
+    )
     monkeypatch.undo()
     assert (await client.put(f"{path}/attachments/{new_id()}", content=b"x")).status_code == 201
     assert upkeep.take_inventory(database, store).faults == []
@@ -261,16 +265,16 @@ async def test_prune_and_an_upload_wait_for_each_other(site, database, store):
 
 async def test_verify_proves_every_byte(site, database, store):
     client, path = site
-    answer = await client.post(f"{path}/attachments", files=[part(b"whole"), part(b"damaged"), part(b"missing")])
-    assert answer.status_code == 201
+    response = await client.post(f"{path}/attachments", files=[part(b"whole"), part(b"damaged"), part(b"missing")])
+    assert response.status_code == 201
     keep(store, b"nobody's")
     assert upkeep.take_inventory(database, store).faults == []
     store.path_of(digest(b"damaged")).write_bytes(b"dAmaged")
     store.path_of(digest(b"missing")).unlink()
-    found = upkeep.take_inventory(database, store)
-    assert (found.files, found.missing, found.damaged) == (1, [digest(b"missing")], [digest(b"damaged")])
-    assert found.unnamed == [digest(b"nobody's")]
-    assert [digest(b"missing") in found.faults[0], digest(b"damaged") in found.faults[1]] == [True, True]
+    inventory = upkeep.take_inventory(database, store)
+    assert (inventory.files, inventory.missing, inventory.damaged) == (1, [digest(b"missing")], [digest(b"damaged")])
+    assert inventory.unnamed == [digest(b"nobody's")]
+    assert [digest(b"missing") in inventory.faults[0], digest(b"damaged") in inventory.faults[1]] == [True, True]
     assert upkeep.take_inventory(database, None).missing == sorted(
         digest(b) for b in (b"whole", b"damaged", b"missing")
     )
@@ -286,13 +290,13 @@ async def test_a_full_disk_refuses_an_upload_and_loses_nothing(site, store, monk
     for method in ("write", "seal", "keep"):
         with monkeypatch.context() as patched:
             patched.setattr(receiving.FolderStore.receive.__globals__["IncomingPart"], method, fail)
-            answer = await client.put(f"{path}/attachments/{new_id()}", content=b"while it is full")
-            assert (answer.status_code, answer.json()["code"]) == (StorageFull.status, "storage-full"), method
+            response = await client.put(f"{path}/attachments/{new_id()}", content=b"while it is full")
+            assert (response.status_code, response.json()["code"]) == (StorageFull.status, "storage-full"), method
     await wait_until(lambda: not [*store.folder.glob("incoming/*")])
     assert names(store) == [digest(b"before")]
     assert (await client.get(path)).json()["attachment_count"] == 1
-    answer = await client.put(f"{path}/attachments/{new_id()}", content=b"after")
-    assert answer.status_code == 201
+    response = await client.put(f"{path}/attachments/{new_id()}", content=b"after")
+    assert response.status_code == 201
 
 
 async def test_a_folder_that_cannot_be_used_is_named(database_url, tmp_path):
@@ -300,9 +304,9 @@ async def test_a_folder_that_cannot_be_used_is_named(database_url, tmp_path):
     blocked.write_text("")
     async with serving(Settings(database_url=database_url, files=str(blocked / "folder"))) as client:
         log = await new_log(client)
-        answer = await client.put(f"/logs/{log['uuid']}/attachments/{new_id()}", content=b"x")
-        assert (answer.status_code, answer.json()["code"]) == (503, "files-unavailable")
-        assert "Not a directory" in answer.json()["detail"]
+        response = await client.put(f"/logs/{log['uuid']}/attachments/{new_id()}", content=b"x")
+        assert (response.status_code, response.json()["code"]) == (503, "files-unavailable")
+        assert "Not a directory" in response.json()["detail"]
 
 
 def test_the_folder_is_beside_the_sqlite_file(tmp_path):

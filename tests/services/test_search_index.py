@@ -23,9 +23,9 @@ def opened(database_url):
 
 
 async def find_comments(client, q: str, **more) -> list[str]:
-    answer = await client.get("/logs", params={"q": q, **more})
-    assert answer.status_code == 200, answer.text
-    return [log["comment"] for log in answer.json()["items"]]
+    response = await client.get("/logs", params={"q": q, **more})
+    assert response.status_code == 200, response.text
+    return [log["comment"] for log in response.json()["items"]]
 
 
 async def test_the_index_is_correct_after_random_writes(client, opened):
@@ -128,12 +128,12 @@ async def test_texts_are_indexed_again_after_a_change_of_unicode_or_of_the_rules
     await client.post("/logs", json=log, headers={"X-Change-Note": "by night"})
     opened.transact(_make_stale)
     maintenance.prepare_database(opened)
-    found = ["/logs?comment__contains=word", "/logs?q=7711", f"/logs/{uuid}/history?note__contains=night"]
-    assert [len((await client.get(path)).json()["items"]) for path in found] == [0, 0, 0]
+    searches = ["/logs?comment__contains=word", "/logs?q=7711", f"/logs/{uuid}/history?note__contains=night"]
+    assert [len((await client.get(path)).json()["items"]) for path in searches] == [0, 0, 0]
     assert len(verify(opened).faults) == 2
     monkeypatch.setattr(owner, name, new)
     maintenance.prepare_database(opened)
-    assert [len((await client.get(path)).json()["items"]) for path in found] == [1, 1, 1]
+    assert [len((await client.get(path)).json()["items"]) for path in searches] == [1, 1, 1]
     assert verify(opened).faults == []
 
 

@@ -59,7 +59,7 @@ export async function errorFromResponse(response: Response): Promise<ApiError> {
     problem = (await response.json()) as Problem;
   } catch {
     // The body is not JSON: a proxy's error page, or a response that was cut off.
-    problem = { code: 'internal', status: response.status };
+    problem = { code: response.status === 413 ? 'payload-too-large' : 'internal', status: response.status };
   }
   return new ApiError(problem, Number.isNaN(retryAfter) ? null : retryAfter);
 }

@@ -945,6 +945,214 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List imports, the newest first
+         * @description Read one for its preview or report.
+         */
+        get: operations["list_imports"];
+        put?: never;
+        /**
+         * Upload a table, and see what an import of it would do
+         * @description Nothing is written yet.
+         *
+         *     A form with a part `file` (CSV, TSV, XLSX, XLS, ODS, NDJSON, also as .gz or .xz; at most 300 MB and 1,000,000
+         *     rows), and `mapping`: a mapping as JSON, or the name of a saved one. Without a mapping, a table with columns of
+         *     this product needs none, and any other gets a proposed one. `resource` says what the rows become.
+         *
+         *     The response has the columns, the mapping, and the preview. If the preview takes more than 20 seconds, the state is
+         *     `reading`: read the import until it is `ready`. The file is kept for 24 hours.
+         */
+        post: operations["create_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read an import: its state and progress, its preview, and at the end its report */
+        get: operations["get_import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{id}/mapping": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Preview an import with another mapping, without uploading the file again
+         * @description The body is the mapping.
+         *
+         *     If the mapping does not fit the table, that is 422, and the import keeps the mapping and the preview that it has.
+         */
+        put: operations["replace_import_mapping"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{id}/proposal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read the file in another way, such as with another delimiter, and get a new proposal of a mapping
+         * @description The body is `read`, as in a mapping; what it leaves out is recognised. If the file cannot be read so, that is 422,
+         *     and the import keeps the mapping and the preview that it has. A proposal that does not fit the table has no preview:
+         *     `problem` says what to correct.
+         */
+        post: operations["propose_import_mapping"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{id}/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import the table
+         * @description It runs in the background: read the import for its progress, and its report at the end.
+         *
+         *     Rows are written in transactions of 2,000, which readers see; others write between them. If the import fails, or
+         *     the service stops, what was written is undone. To apply an import again that is being applied, or was, does nothing.
+         */
+        post: operations["apply_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undo an import, in the background
+         * @description The logs that it made are deleted, and others get their former values.
+         *
+         *     What others have changed since stays, and so do machines, types and users that the import made: `undone` lists
+         *     them. A later import of the same rows restores the logs.
+         */
+        post: operations["undo_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/imports/{id}/rejected.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download the rows that an import has refused, with a last column that says why
+         * @description Fix them, and import this file.
+         *
+         *     The file has the columns, the delimiter and the encoding of the table; of NDJSON it is NDJSON.
+         */
+        get: operations["download_rejected_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mappings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List saved mappings: their names, and who saved them
+         * @description Read one for its contents.
+         */
+        get: operations["list_mappings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mappings/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a mapping: the JSON that PUT takes, and that `mm import --map` reads from a file */
+        get: operations["get_mapping"];
+        /**
+         * Create or replace a mapping
+         * @description The body is the mapping; its `name` is that of the address, and may be left out.
+         *
+         *     Logs are recognised by the mapping's name and their key: imports with a mapping of another name make other logs.
+         *     A mapping with a word that does not exist is 422, with a pointer to the word and the most similar one.
+         */
+        put: operations["replace_mapping"];
+        post?: never;
+        /**
+         * Delete a mapping
+         * @description What it has imported stays; imports keep a copy of the mapping that they used.
+         */
+        delete: operations["delete_mapping"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/": {
         parameters: {
             query?: never;
@@ -1292,6 +1500,18 @@ export interface components {
             bytes: number;
         };
         /**
+         * DateEvidence
+         * @description How many cells are dates, and how many of them decide between day and month.
+         */
+        DateEvidence: {
+            /** Cells */
+            cells: number;
+            /** Deciding */
+            deciding: number;
+            /** Warning */
+            warning?: string | null;
+        };
+        /**
          * FacetCounts
          * @description The most frequent values of each field. `capped` lists the fields whose counts cover the newest matches only.
          */
@@ -1328,6 +1548,128 @@ export interface components {
             parameter?: string | null;
             /** Allowed */
             allowed?: string[] | null;
+        };
+        /**
+         * FieldCounts
+         * @description In how many rows a field is filled, empty, or cannot be read.
+         */
+        FieldCounts: {
+            /** Filled */
+            filled: number;
+            /** Empty */
+            empty: number;
+            /** Refused */
+            refused: number;
+        };
+        /**
+         * FileImportPage
+         * @description One page of a list.
+         */
+        FileImportPage: {
+            /** Items */
+            items: components["schemas"]["FileImportPart"][];
+            /** Next */
+            next: string | null;
+            /** Previous */
+            previous: string | null;
+            /** Total */
+            total: number | null;
+            /** Total Capped */
+            total_capped: boolean;
+        };
+        /**
+         * FileImportPart
+         * @description A record, or the fields of it that were requested.
+         */
+        FileImportPart: {
+            /**
+             * Id
+             * Format: uuid
+             * @description The import's UUID.
+             */
+            id?: string;
+            /**
+             * State
+             * @description `reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; `failed`: what was written was undone; `expired`: the file was removed before it was applied.
+             */
+            state?: string;
+            /**
+             * File
+             * @description The name of the file.
+             */
+            file?: string;
+            /**
+             * Bytes
+             * @description The size of the file in bytes.
+             */
+            bytes?: number;
+            /**
+             * Sha256
+             * @description The SHA-256 digest of the file, in hexadecimal.
+             */
+            sha256?: string;
+            /**
+             * Resource
+             * @description What the rows become; null if it is not known yet.
+             */
+            resource?: string | null;
+            /**
+             * Mapping Name
+             * @description The name of the mapping; null for a table with our columns.
+             */
+            mapping_name?: string | null;
+            /**
+             * Done
+             * @description How much of `total` is done.
+             */
+            done?: number;
+            /**
+             * Total
+             * @description What is to be done; 0 if it is not known yet.
+             */
+            total?: number;
+            /**
+             * Created
+             * @description How many records it made, or would make.
+             */
+            created?: number | null;
+            /**
+             * Updated
+             * @description How many records it changed, or would change.
+             */
+            updated?: number | null;
+            /**
+             * Conflict
+             * @description How many rows differ from a record that was edited here as well.
+             */
+            conflict?: number | null;
+            /**
+             * Rejected
+             * @description How many rows it refused, or would refuse.
+             */
+            rejected?: number | null;
+            /**
+             * User
+             * @description The trigram of the user who uploaded or last applied it.
+             */
+            user?: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             * @description When the file was uploaded.
+             */
+            created_at?: string;
+            /**
+             * Applied At
+             * @description When it was last applied.
+             */
+            applied_at?: string | null;
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When the file, and that of the refused rows, is removed.
+             */
+            expires_at?: string;
         };
         /**
          * Groups
@@ -1422,6 +1764,228 @@ export interface components {
              * @description The note of the author: why the change was made.
              */
             note?: string | null;
+        };
+        /**
+         * ImportDetail
+         * @description An import. What is not known yet is null.
+         */
+        ImportDetail: {
+            /**
+             * Id
+             * Format: uuid
+             * @description The import's UUID.
+             */
+            id: string;
+            /**
+             * State
+             * @description `reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; `failed`: what was written was undone; `expired`: the file was removed before it was applied.
+             */
+            state: string;
+            /**
+             * File
+             * @description The name of the file.
+             */
+            file: string;
+            /**
+             * Bytes
+             * @description The size of the file in bytes.
+             */
+            bytes: number;
+            /**
+             * Sha256
+             * @description The SHA-256 digest of the file, in hexadecimal.
+             */
+            sha256: string;
+            /**
+             * Resource
+             * @description What the rows become; null if it is not known yet.
+             */
+            resource?: string | null;
+            /**
+             * Mapping Name
+             * @description The name of the mapping; null for a table with our columns.
+             */
+            mapping_name?: string | null;
+            /**
+             * Done
+             * @description How much of `total` is done.
+             * @default 0
+             */
+            done: number;
+            /**
+             * Total
+             * @description What is to be done; 0 if it is not known yet.
+             * @default 0
+             */
+            total: number;
+            /**
+             * Created
+             * @description How many records it made, or would make.
+             */
+            created?: number | null;
+            /**
+             * Updated
+             * @description How many records it changed, or would change.
+             */
+            updated?: number | null;
+            /**
+             * Conflict
+             * @description How many rows differ from a record that was edited here as well.
+             */
+            conflict?: number | null;
+            /**
+             * Rejected
+             * @description How many rows it refused, or would refuse.
+             */
+            rejected?: number | null;
+            /**
+             * User
+             * @description The trigram of the user who uploaded or last applied it.
+             */
+            user?: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             * @description When the file was uploaded.
+             */
+            created_at: string;
+            /**
+             * Applied At
+             * @description When it was last applied.
+             */
+            applied_at?: string | null;
+            /**
+             * Expires At
+             * Format: date-time
+             * @description When the file, and that of the refused rows, is removed.
+             */
+            expires_at: string;
+            /**
+             * Columns
+             * @description The names of the columns.
+             */
+            columns: string[] | null;
+            /**
+             * Read
+             * @description How the file was read: format, encoding, delimiter, header.
+             */
+            read: {
+                [key: string]: unknown;
+            } | null;
+            sample: components["schemas"]["ImportSample"] | null;
+            /**
+             * Mapping
+             * @description The mapping; null for a table with columns of this product.
+             */
+            mapping: {
+                [key: string]: unknown;
+            } | null;
+            preview: components["schemas"]["ImportPreview"] | null;
+            report: components["schemas"]["ImportReport"] | null;
+            undone: components["schemas"]["UndoReport"] | null;
+            problem: components["schemas"]["ImportProblem"] | null;
+        };
+        /**
+         * ImportPreview
+         * @description What an import would do. `more_problems` is the number of further groups of problems.
+         */
+        ImportPreview: {
+            /**
+             * Records
+             * @description The first ten records.
+             */
+            records: {
+                [key: string]: unknown;
+            }[];
+            /**
+             * Counts
+             * @description By resource.
+             */
+            counts: {
+                [key: string]: components["schemas"]["Outcomes"];
+            };
+            /** Skipped */
+            skipped: number;
+            /** Problems */
+            problems: components["schemas"]["ProblemGroup"][];
+            /** More Problems */
+            more_problems: number;
+            /** Fields */
+            fields: {
+                [key: string]: components["schemas"]["FieldCounts"];
+            };
+            /**
+             * Values
+             * @description The most frequent machines, types and users.
+             */
+            values: {
+                [key: string]: components["schemas"]["ValueCount"][];
+            };
+            /** Dates */
+            dates: {
+                [key: string]: components["schemas"]["DateEvidence"];
+            };
+            /**
+             * Span
+             * @description The earliest and the latest start.
+             */
+            span?: string[] | null;
+        };
+        /**
+         * ImportProblem
+         * @description Why the last preview or import failed.
+         */
+        ImportProblem: {
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+            /** Errors */
+            errors: {
+                [key: string]: unknown;
+            }[];
+        };
+        /**
+         * ImportProgress
+         * @description How far an import is, in rows.
+         */
+        ImportProgress: {
+            /** Id */
+            id: string;
+            /** State */
+            state: string;
+            /** Done */
+            done: number;
+            /** Total */
+            total: number;
+        };
+        /**
+         * ImportReport
+         * @description What an import has done: counts by resource, and problems.
+         */
+        ImportReport: {
+            machines: components["schemas"]["Outcomes"];
+            logs: components["schemas"]["Outcomes"];
+            users: components["schemas"]["Outcomes"];
+            log_types: components["schemas"]["Outcomes"];
+            /** Ignored */
+            ignored: number;
+            /** Skipped */
+            skipped: number;
+            /** Problems */
+            problems: components["schemas"]["ProblemGroup"][];
+            /** More Problems */
+            more_problems: number;
+        };
+        /**
+         * ImportSample
+         * @description What the table looks like: its first ten rows, and its columns.
+         */
+        ImportSample: {
+            /** Rows */
+            rows: (string | null)[][];
+            /** Columns */
+            columns: components["schemas"]["SampleColumn"][];
         };
         /**
          * LastChange
@@ -2969,6 +3533,22 @@ export interface components {
             new: string;
         };
         /**
+         * Outcomes
+         * @description The number of records by outcome. A record is in `conflict` if it was edited here and its row has changed.
+         */
+        Outcomes: {
+            /** Created */
+            created: number;
+            /** Updated */
+            updated: number;
+            /** Unchanged */
+            unchanged: number;
+            /** Conflict */
+            conflict: number;
+            /** Rejected */
+            rejected: number;
+        };
+        /**
          * Pareto
          * @description The values that weigh most, in order. Those that weigh nothing are left out.
          */
@@ -3044,6 +3624,37 @@ export interface components {
             } | null;
         };
         /**
+         * ProblemGroup
+         * @description Problems of rows that are alike. `error`: the rows are not imported; `note`: something was adjusted.
+         */
+        ProblemGroup: {
+            /**
+             * File
+             * @description The file, with the first row.
+             */
+            file: string;
+            /** Field */
+            field: string | null;
+            /** Code */
+            code: string;
+            /**
+             * Level
+             * @enum {string}
+             */
+            level: "error" | "note";
+            /** Value */
+            value: string | null;
+            /** Count */
+            count: number;
+            /**
+             * Rows
+             * @description The first three rows.
+             */
+            rows: number[];
+            /** Message */
+            message: string;
+        };
+        /**
          * ReliabilityGroups
          * @description Figures for each combination of the `group_by` values, and what each figure means; times are in seconds.
          */
@@ -3059,6 +3670,85 @@ export interface components {
             }[];
             /** Truncated */
             truncated: boolean;
+        };
+        /**
+         * SampleColumn
+         * @description A column, by the name that a mapping uses. `values` are the most frequent of the first 2,000 rows.
+         */
+        SampleColumn: {
+            /** Name */
+            name: string;
+            /** Values */
+            values: components["schemas"]["SampleValue"][];
+            /**
+             * Is Complete
+             * @description Whether the table has no other values in this column.
+             */
+            is_complete: boolean;
+        };
+        /**
+         * SampleValue
+         * @description A value of a column, and in how many of the first rows it is.
+         */
+        SampleValue: {
+            /** Value */
+            value: string;
+            /** Count */
+            count: number;
+        };
+        /**
+         * SavedMappingPage
+         * @description One page of a list.
+         */
+        SavedMappingPage: {
+            /** Items */
+            items: components["schemas"]["SavedMappingPart"][];
+            /** Next */
+            next: string | null;
+            /** Previous */
+            previous: string | null;
+            /** Total */
+            total: number | null;
+            /** Total Capped */
+            total_capped: boolean;
+        };
+        /**
+         * SavedMappingPart
+         * @description A record, or the fields of it that were requested.
+         */
+        SavedMappingPart: {
+            /**
+             * Version
+             * @description The number of the record's version, from 1; also its ETag.
+             */
+            version?: number;
+            /**
+             * Created At
+             * Format: date-time
+             * @description When the record was created.
+             */
+            created_at?: string;
+            /**
+             * Updated At
+             * Format: date-time
+             * @description When the record was last changed.
+             */
+            updated_at?: string;
+            /**
+             * Name
+             * @description The name of the mapping.
+             */
+            name?: string;
+            /**
+             * Resource
+             * @description What the rows become.
+             */
+            resource?: string;
+            /**
+             * User
+             * @description The trigram of the user who saved this version.
+             */
+            user?: string | null;
         };
         /**
          * ServiceState
@@ -3395,6 +4085,25 @@ export interface components {
             };
         };
         /**
+         * UndoReport
+         * @description What was undone. `kept` are records that others have changed since, or that may be named by now.
+         */
+        UndoReport: {
+            /** Deleted */
+            deleted: number;
+            /** Reverted */
+            reverted: number;
+            /** Kept */
+            kept: number;
+            /**
+             * Stay
+             * @description The machines, types and users that the import has made.
+             */
+            stay: {
+                [key: string]: string[];
+            };
+        };
+        /**
          * UserCreate
          * @description The body of POST /users.
          */
@@ -3639,6 +4348,189 @@ export interface components {
              * @description When the record was last changed.
              */
             updated_at?: string;
+        };
+        /**
+         * ValueCount
+         * @description A value of a field, in how many rows it is, and the values that are spelled nearly alike.
+         */
+        ValueCount: {
+            /** Value */
+            value: string;
+            /** Count */
+            count: number;
+            /** Near */
+            near?: string[] | null;
+        };
+        /** @description How a table becomes records of one resource. */
+        Mapping: {
+            /** @description The mapping's name. Logs are recognised by it and their key, so it must not change. */
+            name?: string;
+            /**
+             * @description What the rows become. Default: logs.
+             * @enum {string}
+             */
+            resource?: "logs" | "machines" | "log_types" | "users";
+            /** @description How the file is read. */
+            read?: components["schemas"]["MappingReadRules"];
+            /** @description The time zone of times without an offset, such as Europe/Paris. */
+            zone?: string | null;
+            /** @description The columns that tell rows apart, such as an order's number. */
+            key?: string[];
+            /** @description The fields, each with its rule; `attributes.NAME` for custom fields. */
+            fields: {
+                [key: string]: components["schemas"]["MappingFieldRule"];
+            };
+            /** @description Fields of the machines that the rows name; they fill what is empty. */
+            machine_fields?: {
+                [key: string]: components["schemas"]["MappingFieldRule"];
+            };
+            /** @description The meaning of log types, by code. */
+            types?: {
+                [key: string]: components["schemas"]["MappingTypeMeaning"];
+            };
+            /** @description The users' names and roles, by trigram. */
+            users?: {
+                [key: string]: components["schemas"]["MappingUserMeaning"];
+            };
+            /** @description Rows that are left out. */
+            skip?: components["schemas"]["MappingSkipRule"][];
+            /**
+             * @description What fields that are not mapped do on update. Default: keep.
+             * @enum {string}
+             */
+            absent?: "keep" | "reset";
+            /**
+             * @description What the name of a machine that does not exist does. Default: create.
+             * @enum {string}
+             */
+            unknown_machine?: "create" | "refuse";
+            /**
+             * @description What the name of a log type that does not exist does. Default: create.
+             * @enum {string}
+             */
+            unknown_type?: "create" | "refuse";
+            /**
+             * @description What the name of a user that does not exist does. Default: refuse.
+             * @enum {string}
+             */
+            unknown_user?: "refuse" | "create" | "null";
+        };
+        MappingProposal: {
+            /** @description How to read the file; the rest is recognised. */
+            read: components["schemas"]["MappingReadRules"];
+        };
+        MappingFieldRule: string | {
+            /** @description Source: the cell of a column. */
+            column?: string | null;
+            /** @description Source: cells, joined by a blank. */
+            columns?: string[] | null;
+            /** @description Source: this value. */
+            const?: string | number | boolean | null;
+            /** @description Source: a text with cells, such as `sys{System}-{Node:02d}`. */
+            template?: string | null;
+            /** @description Source: the first that is filled. */
+            first_of?: string[] | null;
+            /** @description Source: a duration, which is added to `started_at`. */
+            start_plus?: string | null;
+            /**
+             * @description What `first_of` gives: column name, or cell. Default: value.
+             * @enum {string}
+             */
+            take?: "name" | "value";
+            /** @description Whether blanks at both ends are dropped. Default: true. */
+            trim?: boolean;
+            /** @description The n-th word of the cell; -1 is the last one. */
+            part?: number | null;
+            /** @description Further texts that mean an empty cell. */
+            null?: string[];
+            /** @description A column: only where it has a value. */
+            when?: string | null;
+            /** @description Values for cells; case and accents do not matter. */
+            map?: {
+                [key: string]: string | number | boolean | null;
+            } | null;
+            /** @description The value of cells that `map` does not have. */
+            else?: string | number | boolean | null;
+            /** @description The value of empty cells. */
+            default?: string | number | boolean | null;
+            /** @description Formats of times, tried in order: iso, ymd, dmy, mdy, excel, or strptime. */
+            dates?: string[] | null;
+            /** @description Formats of durations, tried in order: h, min, HhM, H:M, H heures M min. */
+            durations?: string[] | null;
+            /** @description What the cell is read as. Default: text, or what the field needs. */
+            as?: ("text" | "number" | "integer" | "boolean" | "code") | null;
+            /** @description A unit that is dropped from the end of numbers. */
+            unit?: string | null;
+            /** @description As in `read`, for this field. */
+            decimal?: ("." | "," | "any") | null;
+            /** @description As in `read`, for this field. */
+            thousands?: string | null;
+            /** @description The least number or time. */
+            min?: number | string | null;
+            /** @description The greatest number or time. */
+            max?: number | string | null;
+            /**
+             * @description What a cell that cannot be read does: refuse its row, empty the field, keep the text. Default: refuse.
+             * @enum {string}
+             */
+            bad?: "refuse" | "null" | "keep";
+        };
+        /** @description How an import reads the file. It recognises what is left out. */
+        MappingReadRules: {
+            /** @description The format. */
+            format?: ("csv" | "tsv" | "xlsx" | "xls" | "ods" | "ndjson") | null;
+            /** @description The sheet of a workbook: its number from 1, or its name. */
+            sheet?: number | string | null;
+            /** @description The encoding of a text file, such as utf-8, utf-16 or cp1252. */
+            encoding?: string | null;
+            /** @description The sign between cells. */
+            delimiter?: string | null;
+            /** @description The sign around cells; null: none. Default: `"`. */
+            quote?: string | null;
+            /** @description The sign before a quote that belongs to a cell, such as `\`. */
+            escape?: string | null;
+            /** @description The line of the header; 0: there is none. Default 1. */
+            header?: number | null;
+            /** @description Texts that mean an empty cell. */
+            null?: string[];
+            /**
+             * @description The decimal sign of numbers. Default: ..
+             * @enum {string}
+             */
+            decimal?: "." | "," | "any";
+            /** @description The sign between groups of three digits; null: none. */
+            thousands?: string | null;
+            /** @description Columns whose empty cells repeat the one above. */
+            fill_down?: string[];
+        };
+        /** @description Which rows an import leaves out: those whose cell is one of `in`, or none of `not_in`; "" is an empty cell. */
+        MappingSkipRule: {
+            /** @description The column. */
+            column: string;
+            /** @description The texts that skip the row. */
+            in?: string[] | null;
+            /** @description The texts that do not skip it. */
+            not_in?: string[] | null;
+        };
+        /** @description The values that an import gives a log type. */
+        MappingTypeMeaning: {
+            /** @description What the name of a label that does not exist does. */
+            label?: string | null;
+            /** @description What the name of a counts_as_failure that does not exist does. */
+            counts_as_failure?: boolean | null;
+            /** @description What the name of a active that does not exist does. */
+            active?: boolean | null;
+        };
+        /** @description The values that an import gives a user. */
+        MappingUserMeaning: {
+            /** @description What the name of a first_name that does not exist does. */
+            first_name?: string | null;
+            /** @description What the name of a last_name that does not exist does. */
+            last_name?: string | null;
+            /** @description What the name of a role that does not exist does. */
+            role?: ("viewer" | "operator" | "lead" | "supervisor" | "admin") | null;
+            /** @description What the name of a active that does not exist does. */
+            active?: boolean | null;
         };
     };
     responses: never;
@@ -3939,7 +4831,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4093,7 +4985,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -4955,7 +5847,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -5279,7 +6171,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6438,7 +7330,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -6714,7 +7606,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -7023,7 +7915,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -7190,7 +8082,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8070,7 +8962,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8249,7 +9141,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8560,7 +9452,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8714,7 +9606,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -8884,7 +9776,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9177,7 +10069,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -9812,7 +10704,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10083,7 +10975,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10392,7 +11284,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10677,7 +11569,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -10950,7 +11842,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -11259,7 +12151,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -11722,7 +12614,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -12107,7 +12999,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -12412,7 +13304,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -12631,7 +13523,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large */
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -12773,6 +13665,1592 @@ export interface operations {
             };
             /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_imports: {
+        parameters: {
+            query?: {
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `-created_at`. */
+                sort?: string;
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
+                limit?: number;
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
+                cursor?: string;
+                /** @description The number of records to skip; not together with `cursor`. */
+                offset?: number;
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
+                count?: "none" | "capped" | "exact";
+                /** @description Only these fields, separated by commas. */
+                fields?: string;
+                /** @description The import's UUID. Equals; if repeated, equals any of the values. */
+                id?: string[];
+                /** @description `reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; `failed`: what was written was undone; `expired`: the file was removed before it was applied. Equals; if repeated, equals any of the values. */
+                state?: ("reading" | "ready" | "applying" | "done" | "undoing" | "undone" | "failed" | "expired")[];
+                /** @description The name of the file. Equals; if repeated, equals any of the values. */
+                file?: string[];
+                /** @description The name of the file. Contains the text; case and accents do not matter. */
+                file__contains?: string;
+                /** @description The size of the file in bytes. Equals; if repeated, equals any of the values. */
+                bytes?: number[];
+                /** @description The SHA-256 digest of the file, in hexadecimal. Equals; if repeated, equals any of the values. */
+                sha256?: string[];
+                /** @description What the rows become; null if it is not known yet. Equals; if repeated, equals any of the values. */
+                resource?: ("logs" | "machines" | "log_types" | "users")[];
+                /** @description What the rows become; null if it is not known yet. `true`: has no value; `false`: has one. */
+                resource__isnull?: boolean;
+                /** @description The name of the mapping; null for a table with our columns. Equals; if repeated, equals any of the values. */
+                mapping_name?: string[];
+                /** @description The name of the mapping; null for a table with our columns. Contains the text; case and accents do not matter. */
+                mapping_name__contains?: string;
+                /** @description The name of the mapping; null for a table with our columns. `true`: has no value; `false`: has one. */
+                mapping_name__isnull?: boolean;
+                /** @description How much of `total` is done. Equals; if repeated, equals any of the values. */
+                done?: number[];
+                /** @description What is to be done; 0 if it is not known yet. Equals; if repeated, equals any of the values. */
+                total?: number[];
+                /** @description How many records it made, or would make. Equals; if repeated, equals any of the values. */
+                created?: number[];
+                /** @description How many records it made, or would make. `true`: has no value; `false`: has one. */
+                created__isnull?: boolean;
+                /** @description How many records it changed, or would change. Equals; if repeated, equals any of the values. */
+                updated?: number[];
+                /** @description How many records it changed, or would change. `true`: has no value; `false`: has one. */
+                updated__isnull?: boolean;
+                /** @description How many rows differ from a record that was edited here as well. Equals; if repeated, equals any of the values. */
+                conflict?: number[];
+                /** @description How many rows differ from a record that was edited here as well. `true`: has no value; `false`: has one. */
+                conflict__isnull?: boolean;
+                /** @description How many rows it refused, or would refuse. Equals; if repeated, equals any of the values. */
+                rejected?: number[];
+                /** @description How many rows it refused, or would refuse. `true`: has no value; `false`: has one. */
+                rejected__isnull?: boolean;
+                /** @description The trigram of the user who uploaded or last applied it. Equals; if repeated, equals any of the values. */
+                user?: string[];
+                /** @description The trigram of the user who uploaded or last applied it. `true`: has no value; `false`: has one. */
+                user__isnull?: boolean;
+                /** @description When the file was uploaded. Equals; if repeated, equals any of the values. */
+                created_at?: string[];
+                /** @description When the file was uploaded. Is less, or earlier. */
+                created_at__lt?: string;
+                /** @description When the file was uploaded. Is greater, later or equal. */
+                created_at__gte?: string;
+                /** @description When it was last applied. Equals; if repeated, equals any of the values. */
+                applied_at?: string[];
+                /** @description When it was last applied. Is less, or earlier. */
+                applied_at__lt?: string;
+                /** @description When it was last applied. Is greater, later or equal. */
+                applied_at__gte?: string;
+                /** @description When it was last applied. `true`: has no value; `false`: has one. */
+                applied_at__isnull?: boolean;
+                /** @description When the file, and that of the refused rows, is removed. Equals; if repeated, equals any of the values. */
+                expires_at?: string[];
+                /** @description When the file, and that of the refused rows, is removed. Is less, or earlier. */
+                expires_at__lt?: string;
+                /** @description When the file, and that of the refused rows, is removed. Is greater, later or equal. */
+                expires_at__gte?: string;
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#file_imports)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The next and the previous page (RFC 8288). */
+                    Link?: string;
+                    /** @description The number of matching records, if `count` requests it. */
+                    "X-Total-Count"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileImportPage"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /**
+                     * Format: binary
+                     * @description The table.
+                     */
+                    file: string;
+                    /** @description A mapping as JSON, or the name of a saved mapping. */
+                    mapping?: string | components["schemas"]["Mapping"];
+                    /**
+                     * @description What the rows become.
+                     * @enum {string}
+                     */
+                    resource?: "logs" | "machines" | "log_types" | "users";
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    /** @description The URL of the record. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportDetail"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportDetail"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replace_import_mapping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "orders",
+                 *       "zone": "Europe/Paris",
+                 *       "key": [
+                 *         "Order"
+                 *       ],
+                 *       "fields": {
+                 *         "machine": "Equipment",
+                 *         "started_at": {
+                 *           "columns": [
+                 *             "Date",
+                 *             "Time"
+                 *           ],
+                 *           "dates": [
+                 *             "dmy"
+                 *           ]
+                 *         },
+                 *         "type": {
+                 *           "const": "error"
+                 *         },
+                 *         "comment": "Text"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Mapping"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportDetail"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    propose_import_mapping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "read": {
+                 *         "format": "csv",
+                 *         "delimiter": ";",
+                 *         "header": 2
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["MappingProposal"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportDetail"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    apply_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportProgress"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    undo_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportProgress"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    download_rejected_rows: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 01890a5d-ac96-774b-bcce-b302099a8057 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The refused rows. */
+            200: {
+                headers: {
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description The range of the file. */
+            206: {
+                headers: {
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `range-not-satisfiable`: Range not satisfiable */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_mappings: {
+        parameters: {
+            query?: {
+                /** @description Sort fields, separated by commas; `-` before a field sorts it descending. Default `name`. */
+                sort?: string;
+                /** @description The maximum number of records on a page, which also ends at 8 MiB. */
+                limit?: number;
+                /** @description Continue from another page of the same list: its `next` or `previous`. */
+                cursor?: string;
+                /** @description The number of records to skip; not together with `cursor`. */
+                offset?: number;
+                /** @description Whether to count all matching records: `exact`, or `capped` to stop at 10,000. */
+                count?: "none" | "capped" | "exact";
+                /** @description Only these fields, separated by commas. */
+                fields?: string;
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
+                version?: number[];
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
+                created_at?: string[];
+                /** @description When the record was created. Is less, or earlier. */
+                created_at__lt?: string;
+                /** @description When the record was created. Is greater, later or equal. */
+                created_at__gte?: string;
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
+                updated_at?: string[];
+                /** @description When the record was last changed. Is less, or earlier. */
+                updated_at__lt?: string;
+                /** @description When the record was last changed. Is greater, later or equal. */
+                updated_at__gte?: string;
+                /** @description The name of the mapping. Equals; if repeated, equals any of the values. */
+                name?: string[];
+                /** @description The name of the mapping. Contains the text; case and accents do not matter. */
+                name__contains?: string;
+                /** @description What the rows become. Equals; if repeated, equals any of the values. */
+                resource?: ("logs" | "machines" | "log_types" | "users")[];
+                /** @description The trigram of the user who saved this version. Equals; if repeated, equals any of the values. */
+                user?: string[];
+                /** @description The trigram of the user who saved this version. `true`: has no value; `false`: has one. */
+                user__isnull?: boolean;
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#mappings)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The next and the previous page (RFC 8288). */
+                    Link?: string;
+                    /** @description The number of matching records, if `count` requests it. */
+                    "X-Total-Count"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedMappingPage"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_mapping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example orders */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The mapping. */
+            200: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mapping"];
+                };
+            };
+            /** @description Not modified: the mapping still has the ETag in `If-None-Match`. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replace_mapping: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @example orders */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "orders",
+                 *       "zone": "Europe/Paris",
+                 *       "key": [
+                 *         "Order"
+                 *       ],
+                 *       "fields": {
+                 *         "machine": "Equipment",
+                 *         "started_at": {
+                 *           "columns": [
+                 *             "Date",
+                 *             "Time"
+                 *           ],
+                 *           "dates": [
+                 *             "dmy"
+                 *           ]
+                 *         },
+                 *         "type": {
+                 *           "const": "error"
+                 *         },
+                 *         "comment": "Text"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Mapping"];
+            };
+        };
+        responses: {
+            /** @description The mapping. */
+            200: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mapping"];
+                };
+            };
+            /** @description Created. */
+            201: {
+                headers: {
+                    /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
+                    ETag?: string;
+                    /** @description The URL of the record. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mapping"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `conflict`: Conflict · `machine-has-logs`: Machine has logs · `in-use`: Still in use */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `payload-too-large`: Body too large · `file-too-large`: File too large · `table-too-large`: Table too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: Unsupported media type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition-required`: If-Match required */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `storage-full`: Storage full */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_mapping: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Write only if the record still has one of these ETags; otherwise 412. */
+                "If-Match"?: string;
+                /** @description `*`: write only if the record does not exist yet; otherwise 412. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @example orders */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: Not allowed · `cross-site`: From another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `version-conflict`: The record has changed */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition-required`: If-Match required */
+            428: {
                 headers: {
                     [name: string]: unknown;
                 };

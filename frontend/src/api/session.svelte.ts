@@ -47,7 +47,7 @@ class Session {
     this.#set(user, csrf_token);
   }
 
-  /** Call the listener when a user signs out: nobody who uses this device later may read what this user could. */
+  /** Call the listener when a user signs out. It deletes what the next user of this device must not read. */
   onSignOut(listener: () => void | Promise<void>): void {
     this.#signOutListeners.push(listener);
   }

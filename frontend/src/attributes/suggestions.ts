@@ -10,7 +10,7 @@ export function readLogAttributeNames(machine: string, type: string): Promise<st
   return readNames('/logs', [...filter, ['limit', MAX_LOGS]]);
 }
 
-/** The names of the attributes of all machines, or of the first of very many. */
+/** The names of the attributes of all machines; if there are very many machines, of the first ones. */
 export function readMachineAttributeNames(): Promise<string[]> {
   return readNames('/machines', [['limit', MAX_MACHINES]]);
 }

@@ -10,10 +10,21 @@ export interface StoredDraft {
   uuid?: string;
   /** When the user typed last, in milliseconds. */
   savedAt?: number;
+  /** The files that the user chose. `fileStore.ts` has their bytes. */
+  files?: readonly ({ id: string } & FileInfo)[];
+}
+
+/** What is known of a file without its bytes. */
+export interface FileInfo {
+  name: string;
+  /** In bytes. */
+  size: number;
+  /** The media type, as the browser guesses it. */
+  type: string;
 }
 
 // Browsers hold unsent writes and drafts in these object stores. Renaming a store or a field would lose them; `known` is
-// therefore still the name of the store for the offline cache.
+// therefore still the name of the store for the offline cache, and for the bytes of files that are not sent yet.
 interface Schema extends DBSchema {
   drafts: { key: string; value: StoredDraft };
   queue: { key: number; value: object & { seq?: number; uuid: string }; indexes: { uuid: string } };

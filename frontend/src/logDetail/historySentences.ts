@@ -1,5 +1,6 @@
 import { serverTime } from '../api/serverTime.svelte';
 import type { Schemas } from '../api/client';
+import type { Attachment } from '../files/attachments';
 import { valueLabel } from '../logs/labels';
 import { i18n } from '../i18n/i18n.svelte';
 import { wordDiff, type DiffPart } from './wordDiff';
@@ -21,9 +22,16 @@ export interface Sentence {
   diff?: DiffPart[];
 }
 
+type File = Pick<Attachment, 'id' | 'name'>;
+
 const TEXT_FIELDS = ['comment', 'cause', 'action'];
 const TIME_FIELDS = ['started_at', 'ended_at', 'down_from', 'down_to'];
 const SEVERITIES = ['info', 'minor', 'major', 'critical'];
+
+/** Whether the changes of an entry can be turned back in the fields of the record. Files cannot. */
+export function canUndo({ op, changes }: HistoryEntry): boolean {
+  return op === 'update' && !('attachments' in changes);
+}
 
 /** Describe an entry of the history, with one sentence for each changed field. */
 export function sentences(entry: HistoryEntry): Sentence[] {
@@ -31,10 +39,25 @@ export function sentences(entry: HistoryEntry): Sentence[] {
   const actor = entry.user ?? t.via[entry.via] ?? t.someone;
   const describe = { create: t.created, import: t.imported, delete: t.deletedBy, restore: t.restoredBy, update: null }[entry.op];
   if (describe) return [{ text: describe(actor) }];
-  return Object.entries(entry.changes).map(([field, [before, after]]) => ({
+  // The number of files follows from the files.
+  const changes = Object.entries(entry.changes).filter(([field]) => field !== 'attachment_count');
+  return changes.flatMap(([field, [before, after]]) => (field === 'attachments' ? fileSentences(actor, before, after) : [{
     ...(typeof before === 'string' && typeof after === 'string' && TEXT_FIELDS.includes(field) && { diff: wordDiff(before, after) }),
     text: t.changed(actor, phrase(field, before, after)),
-  }));
+  }]));
+}
+
+/** Describe which files were added, removed and renamed. */
+function fileSentences(actor: string, before: unknown, after: unknown): Sentence[] {
+  const t = i18n.t.logDetail;
+  const [old, now] = [before, after].map((files) => (files ?? []) as File[]) as [File[], File[]];
+  const isIn = (files: File[], { id }: File): boolean => files.some((one) => one.id === id);
+  const phrases = [
+    ...now.filter((file) => !isIn(old, file)).map(({ name }) => t.fileAdded(name)),
+    ...old.filter((file) => !isIn(now, file)).map(({ name }) => t.fileRemoved(name)),
+    ...now.flatMap(({ id, name }) => old.filter((file) => file.id === id && file.name !== name).map((file) => t.fileRenamed(file.name, name))),
+  ];
+  return phrases.map((text) => ({ text: t.changed(actor, text) }));
 }
 
 function phrase(field: string, before: unknown, after: unknown): string {

@@ -61,6 +61,11 @@ export class LogRecord {
     return result;
   }
 
+  /** Show a file that was sent: the service has answered with the record. */
+  showUpload({ attachments, attachment_count, version, updated_at }: FullLog): void {
+    if (this.stored && version > this.stored.version) this.stored = { ...this.stored, attachments, attachment_count, version, updated_at };
+  }
+
   /** Set the fields of a history entry back to their values before it. */
   undo(entry: HistoryEntry): Promise<WriteResult> {
     const body = Object.fromEntries(Object.entries(entry.changes).map(([field, [before, after]]) => [field, field === 'attributes' ? undoAttributes(before, after) : before]));

@@ -8,8 +8,8 @@ const MIN_LETTERS = 4;
 const MAX_WORDS = 4;
 
 /**
- * The words of a text to search for, the longest first: short words say little about a fault. A text with fewer than two such words
- * has none, because one word is like too many logs.
+ * The words of a text to search for, the longest first: short words say little about a breakdown. There are at least two or none,
+ * because a single word occurs in too many logs.
  */
 export function searchWords(text: string): string[] {
   const words = (fold(text).match(/\p{L}[\p{L}\p{N}]*/gu) ?? []).filter((word) => word.length >= MIN_LETTERS);
@@ -27,7 +27,7 @@ export function bestOf(found: readonly (readonly SimilarLog[])[]): SimilarLog | 
   return [...logs.values()].sort(byWorth)[0] ?? null;
 }
 
-/** What to show of a log that is like the new one: what it was due to or what helped, rather than what was seen. */
+/** What to show of a log that is like the new one: its cause, else its action, else its comment. */
 export function knowledgeOf(log: SimilarLog): string {
   return log.cause ?? log.action ?? log.comment ?? '';
 }

@@ -45,7 +45,7 @@ export function withPreset(stored: Partial<Values>, preset: Preset): Values {
   return { ...empty, ...stored, ...Object.fromEntries(unfilled) } as Values;
 }
 
-/** The preset of a breakdown that is reported now: the machine stops, and the fault is a serious one until somebody says less. */
+/** The preset of a breakdown that is reported now: the machine stops, and its severity is major until somebody changes it. */
 export function breakdownPreset(types: Iterable<LogType>, now: string): Preset {
   const failures = [...types].filter((type) => type.active && type.counts_as_failure);
   const type = failures.find(({ code }) => code === 'error') ?? failures[0];

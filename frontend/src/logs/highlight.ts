@@ -91,9 +91,9 @@ export function hasMatch(text: string | null | undefined, query: string): boolea
 
 function matchesAt(words: readonly Word[], at: number, term: Term): boolean {
   return term.words.every((word, index) => {
-    const found = words[at + index]?.word;
-    if (found === undefined) return false;
-    return term.isPrefix && index === term.words.length - 1 ? found.startsWith(word) : found === word;
+    const textWord = words[at + index]?.word;
+    if (textWord === undefined) return false;
+    return term.isPrefix && index === term.words.length - 1 ? textWord.startsWith(word) : textWord === word;
   });
 }
 

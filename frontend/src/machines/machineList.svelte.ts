@@ -107,9 +107,9 @@ export class MachineList {
       const names = [...byName.keys()].reverse().slice(0, MAX_NAMES);
       const isStoppedOnly = stateOf(query) === 'stopped';
       const filters = [...apiQuery(query), ...(isStoppedOnly ? names.map((name) => ['name', name] as const) : [])];
-      const found = isStoppedOnly && !names.length ? { rows: [], total: 0 } : await readAllRows(filters);
+      const list = isStoppedOnly && !names.length ? { rows: [], total: 0 } : await readAllRows(filters);
       if (queryText !== this.#query) return;
-      [this.stops, this.downtimes, this.#sort, this.#rows, this.total] = [byName, downtimes, sortOf(query), found.rows, found.total];
+      [this.stops, this.downtimes, this.#sort, this.#rows, this.total] = [byName, downtimes, sortOf(query), list.rows, list.total];
       this.error = null;
       this.#answeredQuery = queryText;
     } catch (thrown) {

@@ -1,10 +1,10 @@
 import { copies, earlyResponses, type Copy } from '../api/client';
 import { readLocal } from '../api/localStorage';
-import { ROOT_PATH } from '../device/rootPath';
+import { ROOT_PATH, storageName } from '../device/rootPath';
 import { serverTime } from '../api/serverTime.svelte';
 import { session, SESSION_KEY } from '../api/session.svelte';
 import { deleteCached, readAllCached, readCached, writeCached } from './database';
-import { answerFrom, type ListItem } from './localAnswers';
+import { responseFrom, type ListItem } from './localAnswers';
 
 const PREFIX = 'copy:';
 const READABLE = /^\/(logs|machines|log-types)(\/[^/]+(\/history)?|)$/;
@@ -56,21 +56,23 @@ export async function find(url: string): Promise<Copy | null> {
   const exact = await readCached<Copy>(own + pathname + address.search);
   if (exact) return exact;
   const [resource] = pathname.slice(1).split('/');
-  const found = [...(await readAllCached<Copy>(`${own}/${resource}`))];
-  // The entries of a history are no records.
-  const all = found.filter(([name]) => !name.includes('/history')).map(([, copy]) => copy);
+  const copies = [...(await readAllCached<Copy>(`${own}/${resource}`))];
+  // The entries of a history are not records.
+  const all = copies.filter(([name]) => !name.includes('/history')).map(([, copy]) => copy);
   const items = all.sort((one, other) => one.at - other.at).flatMap(({ body }) => itemsOf(JSON.parse(body) as object));
-  const answer = answerFrom(items, pathname, address.searchParams);
-  return answer && { body: JSON.stringify(answer), at: Math.min(...all.map(({ at }) => at)) };
+  const response = responseFrom(items, pathname, address.searchParams);
+  return response && { body: JSON.stringify(response), at: Math.min(...all.map(({ at }) => at)) };
 }
 
 function itemsOf(body: object): ListItem[] {
   return 'items' in body ? (body.items as ListItem[]) : [body as ListItem];
 }
 
-/** Delete all copies: the user has signed out. */
+/** Delete all copies, and the pictures that the service worker keeps: the user has signed out. */
 export async function clear(): Promise<void> {
   await deleteCached([...(await readAllCached(PREFIX)).keys()]);
+  // Without https, or where the user forbids storage, there is no such cache.
+  await globalThis.caches?.delete(storageName('mm-previews')).catch(() => {});
 }
 
 Object.assign(copies, { cacheResponse, find });

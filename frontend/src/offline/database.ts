@@ -1,5 +1,6 @@
 import type { Problem } from '../api/error';
 import { deviceStorage, transact, transactRead, type StoredDraft, type Stores } from '../device/deviceStorage.svelte';
+import { entryOf, forgetFile, storeFilesAgain } from './fileStore';
 import { fromStored, type NewWrite, type QueuedWrite } from './queue';
 
 // Writes that the browser could not store come after those that it could.
@@ -58,7 +59,8 @@ export async function moveDraft(from: string, to: string): Promise<StoredDraft |
 export async function readQueue(): Promise<QueuedWrite[]> {
   if (await deviceStorage.wasCleared()) {
     await deviceStorage.acceptMark();
-    for (const write of [...memory.queue.values()]) await store(write, null, null);
+    for (const write of [...memory.queue.values()]) await store([write], null, null);
+    await storeFilesAgain();
   }
   const stored = await deviceStorage.use((stores) => transactRead(stores, 'queue', (store) => store.getAll() as Promise<object[]>), () => null);
   // Without an answer of the browser, this page knows at least its own writes, and those that it has read before.
@@ -69,33 +71,40 @@ export async function readQueue(): Promise<QueuedWrite[]> {
   return all.filter(({ uuid }) => !memory.removedUuids.has(uuid)).sort((one, other) => one.seq - other.seq);
 }
 
-/** Add a write to the queue and delete its draft, in one transaction. `replaced` is the UUID of a refused write that it replaces. */
-export async function enqueue(write: NewWrite & { by: string | null }, draftKey: string | null, replaced: string | null): Promise<void> {
-  const queued = { ...write, tried: false, refused: null, seq: memory.nextSeq++ } as QueuedWrite;
+/**
+ * Add writes to the queue and delete the draft that they come from, in one transaction. `replaced` is the UUID of a refused write
+ * that the first one replaces.
+ */
+export async function enqueue(writes: readonly (NewWrite & { by: string | null })[], draftKey: string | null, replaced: string | null): Promise<void> {
+  const queued = writes.map((write) => ({ ...write, tried: false, refused: null, seq: memory.nextSeq++ }) as QueuedWrite);
   if (replaced !== null) {
     memory.removedUuids.add(replaced);
     memory.queue.delete(replaced);
   }
   // A write that the user has fixed keeps its UUID.
-  memory.removedUuids.delete(write.uuid);
+  for (const { uuid } of writes) memory.removedUuids.delete(uuid);
   if (draftKey !== null) memory.drafts.delete(draftKey);
   await store(queued, draftKey, replaced);
 }
 
-async function store(write: QueuedWrite, draftKey: string | null, replaced: string | null): Promise<void> {
-  const { seq: _, ...value } = write;
-  const work = (stores: Stores): Promise<number> =>
+async function store(writes: readonly QueuedWrite[], draftKey: string | null, replaced: string | null): Promise<void> {
+  const work = (stores: Stores): Promise<number[]> =>
     transact(stores, ['queue', 'drafts'], async (tx) => {
       const queue = tx.objectStore('queue');
       const replacedKey = replaced === null ? undefined : await queue.index('uuid').getKey(replaced);
       if (replacedKey !== undefined) await queue.delete(replacedKey);
       if (draftKey !== null) await tx.objectStore('drafts').delete(draftKey);
-      // The same write again means that the form was sent twice. A refused write that is sent again keeps its place in the order.
-      const present = await queue.index('uuid').getKey(write.uuid);
-      return present ?? queue.add(replacedKey === undefined ? value : { ...value, seq: replacedKey });
+      const keys: number[] = [];
+      for (const [index, { seq: _, ...value }] of writes.entries()) {
+        // The same write again means that the form was sent twice. A refused write that is sent again keeps its place in the order.
+        const present = await queue.index('uuid').getKey(value.uuid);
+        const keepsPlace = index === 0 && replacedKey !== undefined;
+        keys.push(present ?? (await queue.add(keepsPlace ? { ...value, seq: replacedKey } : value)));
+      }
+      return keys;
     });
-  const seq = await deviceStorage.useDurably(work, () => write.seq);
-  memory.queue.set(write.uuid, { ...write, seq });
+  const keys = await deviceStorage.useDurably(work, () => writes.map(({ seq }) => seq));
+  for (const [index, write] of writes.entries()) memory.queue.set(write.uuid, { ...write, seq: keys[index]! });
 }
 
 /** Change a write in the queue, or remove it if `change` returns null. */
@@ -105,12 +114,12 @@ async function changeWrite(uuid: string, change: (write: QueuedWrite) => QueuedW
   if (changed) memory.queue.set(uuid, changed);
   else memory.queue.delete(uuid);
   const work = (stores: Stores): Promise<void> =>
-    transact(stores, ['queue'], async (tx) => {
+    transact(stores, ['queue', 'known'], async (tx) => {
       const queue = tx.objectStore('queue');
       const stored = await queue.index('uuid').get(uuid);
       const next = stored && change(fromStored(stored));
       if (next) await queue.put(next);
-      else if (stored) await queue.delete(stored.seq!);
+      else if (stored) await Promise.all([queue.delete(stored.seq!), tx.objectStore('known').delete(entryOf(uuid))]);
     });
   const known = memory.changed.get(uuid) ?? memory.lastRead.find((write) => write.uuid === uuid);
   const isStored = await deviceStorage.use(async (stores) => {
@@ -134,18 +143,25 @@ export async function markRefused(uuid: string, refused: Problem | null): Promis
 
 /** Let a write replace another version of its record, under another key if the record was renamed. */
 export async function setVersion(uuid: string, version: number, key?: string): Promise<void> {
-  await changeWrite(uuid, (write) => (write.kind === 'create' ? write : { ...write, version, key: key ?? write.key }));
+  await changeWrite(uuid, (write) => (write.kind === 'create' || write.kind === 'upload' ? write : { ...write, version, key: key ?? write.key }));
 }
 
-/** Remove a write from the queue: the service accepted it, or its author deleted it. */
+/** Let a file go to its record under another key: the machine was renamed. */
+export async function setUploadKey(uuid: string, key: string): Promise<void> {
+  await changeWrite(uuid, (write) => (write.kind === 'upload' ? { ...write, key } : write));
+}
+
+/** Remove a write from the queue, and the bytes of its file: the service accepted it, or its author deleted it. */
 export async function dequeue(uuid: string): Promise<void> {
   memory.removedUuids.add(uuid);
   await changeWrite(uuid, () => null);
+  forgetFile(uuid);
 }
 
 /** Note that another tab has sent or deleted a write of this one. */
 export function forget(uuid: string): void {
   memory.queue.delete(uuid);
+  forgetFile(uuid);
 }
 
 export async function readCached<T>(name: string): Promise<T | undefined> {

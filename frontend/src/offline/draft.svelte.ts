@@ -2,6 +2,7 @@ import { session } from '../api/session.svelte';
 import { serverTime } from '../api/serverTime.svelte';
 import { readDraftKeys, moveDraft, readDraft, writeDraft } from './database';
 import type { StoredDraft } from '../device/deviceStorage.svelte';
+import { deleteFiles } from './fileStore';
 import { openPages, pageId, previousPageId } from '../device/page';
 import { randomUuid } from '../device/uuid';
 
@@ -47,7 +48,7 @@ export class Draft {
   }
 
   /** Store the input, or delete the draft if it is null. During a write, only the latest input waits for its turn. */
-  save(draft: Pick<StoredDraft, 'values' | 'base'> | null): void {
+  save(draft: Pick<StoredDraft, 'values' | 'base' | 'files'> | null): void {
     if (!this.#canSave) return;
     this.isSaved = false;
     this.#nextWrite = draft && { ...draft, uuid: this.uuid, savedAt: serverTime.now() };
@@ -69,7 +70,7 @@ export class Draft {
 
   async discard(): Promise<void> {
     await this.close();
-    await writeDraft(this.key, null);
+    await deleteDraft(this.key);
     this.isSaved = false;
     await drafts.reload();
   }
@@ -94,6 +95,13 @@ export class Draft {
     }
     this.#writing = null;
   }
+}
+
+/** Delete a draft and the bytes of its files. */
+async function deleteDraft(key: string): Promise<void> {
+  const files = (await readDraft(key))?.files ?? [];
+  await writeDraft(key, null);
+  await deleteFiles(files.map(({ id }) => id));
 }
 
 /** A draft as the list of unfinished forms shows it. */
@@ -132,7 +140,7 @@ class Drafts {
   }
 
   async discard(key: string): Promise<void> {
-    await writeDraft(key, null);
+    await deleteDraft(key);
     await this.reload();
   }
 

@@ -4,7 +4,7 @@ import { fold } from '../logs/highlight';
 /** A record as a list or a single response has it. Only whole records have a version. */
 export type ListItem = Record<string, unknown> & { version?: number };
 
-interface ListAnswer {
+interface ListResponse {
   items: ListItem[];
   next: null;
   previous: null;
@@ -14,14 +14,14 @@ interface ListAnswer {
 
 const KEYS: Record<string, string> = { logs: 'uuid', machines: 'name', 'log-types': 'code' };
 const SEARCHED_FIELDS = ['machine', 'comment', 'cause', 'action', 'project', 'name', 'serial_number', 'sector'];
-// These parameters change the form of the answer, not which records it has.
+// These parameters change the form of the response, not which records it contains.
 const FORM_PARAMETERS = new Set(['limit', 'sort', 'expand', 'count', 'fields', 'facets']);
 
 /**
- * Answer a GET request from whole records of the same resource, the newest copies last. Returns null if the records do not
- * suffice to tell: an unknown record, a filter that is not known here, or statistics.
+ * Build the response to a GET request from whole records of the same resource, the newest copies last. Returns null if the records
+ * are not enough: the record is not among them, a filter is not implemented here, or the request is for statistics.
  */
-export function answerFrom(items: readonly ListItem[], pathname: string, parameters: URLSearchParams): ListItem | ListAnswer | null {
+export function responseFrom(items: readonly ListItem[], pathname: string, parameters: URLSearchParams): ListItem | ListResponse | null {
   const [resource = '', key, part] = pathname.slice(1).split('/');
   const keyField = KEYS[resource]!;
   const records = new Map(items.filter((item) => item.version !== undefined).map((item) => [item[keyField], item]));
@@ -30,10 +30,10 @@ export function answerFrom(items: readonly ListItem[], pathname: string, paramet
   const filters = [...parameters].filter(([name]) => !FORM_PARAMETERS.has(name));
   const tests = filters.map(([name, value]) => testOf(name, value, parameters.getAll(name)));
   if (!records.size || tests.some((test) => test === null)) return null;
-  const found = [...records.values()].filter((record) => tests.every((test) => test!(record)));
-  sort(found, parameters.get('sort') ?? (resource === 'logs' ? '-started_at' : keyField));
-  const limited = found.slice(0, Number(parameters.get('limit') ?? 50));
-  return { items: limited, next: null, previous: null, total: found.length, total_capped: false };
+  const matches = [...records.values()].filter((record) => tests.every((test) => test!(record)));
+  sort(matches, parameters.get('sort') ?? (resource === 'logs' ? '-started_at' : keyField));
+  const limited = matches.slice(0, Number(parameters.get('limit') ?? 50));
+  return { items: limited, next: null, previous: null, total: matches.length, total_capped: false };
 }
 
 function testOf(name: string, value: string, values: string[]): ((record: ListItem) => boolean) | null {
@@ -52,7 +52,7 @@ function testOf(name: string, value: string, values: string[]): ((record: ListIt
 
 function includesWords(record: ListItem, search: string): boolean {
   const text = fold(SEARCHED_FIELDS.map((field) => String(record[field] ?? '')).join(' '));
-  // A word matches anywhere here, so the signs of phrases and prefixes do not matter.
+  // A word matches anywhere here, so the characters for phrases and prefixes do not matter.
   return fold(search.replace(/["*]/g, '')).split(/\s+/).every((word) => text.includes(word));
 }
 

@@ -42,7 +42,7 @@ class OfflineCache {
   async findMachineById(id: number): Promise<CachedMachine | undefined> {
     try {
       const page = await data(api.GET('/machines', { querySerializer: () => `id=${id}&fields=id,name` }));
-      // An answer that was made from copies says nothing about machines that are not among them.
+      // A response that was made from copies does not tell whether other machines exist.
       if (page.items.length || !network.isOffline) return page.items[0] as unknown as CachedMachine | undefined;
     } catch (thrown) {
       if (!(thrown instanceof ApiError) || !thrown.isTransient) throw thrown;

@@ -2,8 +2,9 @@ import { api, data } from '../api/client';
 import { ApiError, toProblem, type Problem } from '../api/error';
 import { session } from '../api/session.svelte';
 import { drafts } from './draft.svelte';
-import { dequeue, enqueue, forget, markRefused, markTried, readQueue, setVersion } from './database';
-import { isApplied, isUnrelated, nextToSend, ON_HOLD, outcomeOf, recordOf, withPending, type LogBody, type NewWrite, type QueuedCreate, type QueuedUpdate, type QueuedWrite, type Resource, type StoredRecord } from './queue';
+import { dequeue, enqueue, forget, markRefused, markTried, readQueue, setUploadKey, setVersion } from './database';
+import { differsInFilesOnly, isApplied, isUnrelated, nextToSend, ON_HOLD, outcomeOf, recordOf, withPending, type LogBody, type NewWrite, type QueuedCreate, type QueuedUpdate, type QueuedUpload, type QueuedWrite, type Resource, type StoredRecord } from './queue';
+import { Uploads } from './uploads.svelte';
 import { openChannel } from '../device/tabChannel';
 import { randomUuid } from '../device/uuid';
 import { withTabLock } from '../device/tabLock';
@@ -38,6 +39,12 @@ export interface Target {
   base: StoredRecord;
 }
 
+/** A file to send, whose bytes are in `fileStore`. */
+export type NewUpload = Pick<QueuedUpload, 'uuid' | 'name' | 'size' | 'type'>;
+
+/** A write that is not a file. */
+type TextWrite = Exclude<QueuedWrite, QueuedUpload>;
+type AcceptListener = (item: QueuedWrite, record: StoredRecord | null) => void;
 type Message = { removedUuid: string | null };
 
 /** What the user wrote and the service does not have yet. It is stored on this device and sent in order, each write exactly once. */
@@ -46,6 +53,13 @@ class Outbox {
   pending = $derived(this.items.filter(({ refused }) => !refused));
   /** The writes of this user. Another user of this device does not see them. */
   own = $derived(this.items.filter(({ by }) => by === null || by === session.user?.trigram));
+  readonly uploads = new Uploads({
+    items: () => this.items,
+    reload: () => this.reload(),
+    accept: (item, record) => this.#acceptUpload(item, record),
+    refuse: (item, error) => this.#markRefused(item, error),
+  });
+  #acceptListeners = new Set<AcceptListener>();
   #lastFlush: Promise<void> = Promise.resolve();
   #tabs = openChannel<Message>('mm-outbox', ({ removedUuid }) => {
     if (removedUuid) forget(removedUuid);
@@ -59,9 +73,16 @@ class Outbox {
     document.addEventListener('visibilitychange', () => document.hidden || void this.flush());
   }
 
-  /** Create a log. Returns after at most a few seconds. */
-  create(body: LogBody, { uuid = randomUuid(), ...origin }: Origin = {}): Promise<WriteResult> {
-    return this.#write({ kind: 'create', uuid, body, wasFixed: Boolean(origin.replaced) }, origin);
+  /** Create a log with files. Returns after at most a few seconds; the files may take longer. */
+  create(body: LogBody, { uuid = randomUuid(), files = [], ...origin }: Origin & { files?: readonly NewUpload[] } = {}): Promise<WriteResult> {
+    const uploads = files.map((file) => toUpload(file, { resource: 'logs', key: uuid, machine: body.machine }));
+    return this.#write({ kind: 'create', uuid, body, wasFixed: Boolean(origin.replaced) }, origin, uploads);
+  }
+
+  /** Add files to a record that exists. They are sent in the background. */
+  async upload(files: readonly NewUpload[], record: Pick<QueuedUpload, 'resource' | 'key' | 'machine'>): Promise<void> {
+    await this.#enqueue(files.map((file) => toUpload(file, record)), {});
+    void this.flush();
   }
 
   /**
@@ -75,7 +96,7 @@ class Outbox {
   /** Delete a record after some seconds. Until then, `discard` undoes it. Returns the UUID of the write at once. */
   async remove(target: Target): Promise<string> {
     const uuid = randomUuid();
-    await this.#enqueue({ kind: 'delete', uuid, ...target, version: target.base.version, sendAfter: Date.now() + UNDO_MS }, {});
+    await this.#enqueue([{ kind: 'delete', uuid, ...target, version: target.base.version, sendAfter: Date.now() + UNDO_MS }], {});
     void this.flush();
     return uuid;
   }
@@ -83,6 +104,11 @@ class Outbox {
   /** The waiting writes to a record. */
   itemsOf(resource: Resource, key: string): QueuedWrite[] {
     return this.own.filter((item) => recordOf(item) === `${resource}/${key}`);
+  }
+
+  /** The files of a record that wait. */
+  uploadsOf(resource: Resource, key: string): QueuedUpload[] {
+    return this.itemsOf(resource, key).filter((item) => item.kind === 'upload');
   }
 
   /** Whether a deletion of the record waits, so that lists leave it out. */
@@ -102,6 +128,7 @@ class Outbox {
       await this.reload();
       if (this.#next()) await withTabLock('mm-outbox', () => this.#sendAll());
       this.#wakeForDeletions();
+      void this.uploads.flush();
     });
     // A failed flush must not block the next one.
     this.#lastFlush = flush.catch(() => {});
@@ -130,9 +157,20 @@ class Outbox {
     await this.flush();
   }
 
-  async discard(item: Pick<QueuedWrite, 'uuid'>): Promise<void> {
-    await dequeue(item.uuid);
-    await this.#reloadAndNotifyTabs(item.uuid);
+  /** Delete a write. The files of a log that is not sent go with it. */
+  async discard({ uuid }: Pick<QueuedWrite, 'uuid'>): Promise<void> {
+    const isLog = this.items.some((item) => item.uuid === uuid && item.kind === 'create');
+    const files = isLog ? this.uploadsOf('logs', uuid) : [];
+    for (const one of [uuid, ...files.map((file) => file.uuid)]) {
+      await dequeue(one);
+      await this.#reloadAndNotifyTabs(one);
+    }
+  }
+
+  /** Call the listener when the service has accepted a write, before it leaves the queue. Returns a function that stops that. */
+  onAccepted(listener: AcceptListener): () => void {
+    this.#acceptListeners.add(listener);
+    return () => void this.#acceptListeners.delete(listener);
   }
 
   /** Read the queue again: another tab may have changed it. */
@@ -140,22 +178,23 @@ class Outbox {
     this.items = await readQueue();
   }
 
-  async #write(write: NewWrite, origin: Origin): Promise<WriteResult> {
-    await this.#enqueue(write, origin);
+  async #write(write: NewWrite, origin: Origin, uploads: readonly NewWrite[] = []): Promise<WriteResult> {
+    await this.#enqueue([write, ...uploads], origin);
     await Promise.race([this.flush(), new Promise((resolve) => setTimeout(resolve, ANSWER_TIMEOUT_MS))]);
     const item = this.items.find((one) => one.uuid === write.uuid);
     return { uuid: write.uuid, state: !item ? 'sent' : item.refused ? 'refused' : 'pending', problem: item?.refused ?? null };
   }
 
-  async #enqueue(write: NewWrite, { draftKey, replaced = null }: Origin): Promise<void> {
+  async #enqueue(writes: readonly NewWrite[], { draftKey, replaced = null }: Origin): Promise<void> {
     // Ask for persistent storage: otherwise the browser may delete the queue when the disk is nearly full.
     void navigator.storage?.persist?.().catch(() => {});
-    await enqueue({ ...write, by: session.user?.trigram ?? null }, draftKey ?? null, replaced);
+    const by = session.user?.trigram ?? null;
+    await enqueue(writes.map((write) => ({ ...write, by })), draftKey ?? null, replaced);
     if (draftKey !== undefined) void drafts.reload();
     await this.#reloadAndNotifyTabs(replaced);
   }
 
-  #next(): QueuedWrite | null {
+  #next(): TextWrite | null {
     return nextToSend(this.items, session.user?.trigram ?? null, Date.now());
   }
 
@@ -176,7 +215,7 @@ class Outbox {
   }
 
   /** Send one write. Returns false if it must be retried. */
-  async #send(item: QueuedWrite): Promise<boolean> {
+  async #send(item: TextWrite): Promise<boolean> {
     await markTried(item);
     // The user may have discarded the write until now: look once more before it is sent.
     await this.reload();
@@ -191,14 +230,31 @@ class Outbox {
     return true;
   }
 
-  async #accept(item: QueuedWrite, record: StoredRecord | null): Promise<void> {
+  async #accept(item: TextWrite, record: StoredRecord | null): Promise<void> {
     await dequeue(item.uuid);
-    // The user made the later changes of this record on top of this one, so they replace the version that it became.
-    const later = item.kind === 'update' && record ? this.itemsOf(item.resource, item.key) : [];
-    for (const other of later) {
-      const isOnTop = other.kind !== 'create' && other.seq > item.seq && other.version === (item as QueuedUpdate).version;
-      if (isOnTop) await setVersion(other.uuid, record!.version, keyOf(other, record!));
+    if (item.kind === 'update' && record) await this.#follow(item, item.version, record);
+    await this.#tellAccepted(item, record);
+  }
+
+  async #acceptUpload(item: QueuedUpload, record: StoredRecord): Promise<void> {
+    await dequeue(item.uuid);
+    // A new file is one version. If the version before it is another, a change that waits was not made on top of that one.
+    await this.#follow(item, record.version - 1, record);
+    await this.#tellAccepted(item, record);
+  }
+
+  /** Let the changes that were made on top of this version replace the one that it became: the user made them on this record. */
+  async #follow(item: QueuedUpdate | QueuedUpload, before: number, record: StoredRecord): Promise<void> {
+    for (const other of this.itemsOf(item.resource, item.key)) {
+      const key = keyOf(other, record);
+      if (other.kind === 'upload' && key !== undefined) await setUploadKey(other.uuid, key);
+      const isOnTop = (other.kind === 'update' || other.kind === 'delete') && other.version === before && (other.seq > item.seq || item.kind === 'upload');
+      if (isOnTop) await setVersion(other.uuid, record.version, key);
     }
+  }
+
+  async #tellAccepted(item: QueuedWrite, record: StoredRecord | null): Promise<void> {
+    for (const listener of this.#acceptListeners) listener(item, record);
     await this.#reloadAndNotifyTabs(item.uuid);
   }
 
@@ -211,20 +267,25 @@ class Outbox {
     const target = { resource: 'logs', key: item.uuid, base } as const;
     // Only a new log can create its machine.
     const { unlisted: _, ...body } = item.body;
-    await this.#enqueue({ kind: 'update', uuid: randomUuid(), ...target, body, version: base.version, mergesAlone: false }, { replaced: item.uuid });
+    await this.#enqueue([{ kind: 'update', uuid: randomUuid(), ...target, body, version: base.version, mergesAlone: false }], { replaced: item.uuid });
   }
 
-  async #refuse(item: QueuedWrite, error: ApiError): Promise<void> {
+  async #refuse(item: TextWrite, error: ApiError): Promise<void> {
     const current = error.status === 412 ? (error.current as StoredRecord | undefined) : undefined;
     if (item.kind === 'update' && current && isApplied(item, current)) return this.#accept(item, current);
-    if (item.kind === 'update' && current && item.mergesAlone && isUnrelated(item, current)) {
+    const isNoConflict = item.kind === 'update' && current && (item.mergesAlone ? isUnrelated(item, current) : differsInFilesOnly(item.base, current));
+    if (isNoConflict) {
       await setVersion(item.uuid, current.version);
       return this.reload();
     }
     if (item.kind === 'create' && item.tried && (await exists(item.uuid))) return this.#accept(item, null);
     const renamed = item.kind === 'update' && item.tried && error.status === 404 ? await findRenamed(item) : null;
     if (renamed) return this.#accept(item, renamed);
-    await markRefused(item.uuid, toProblem(error));
+    await this.#markRefused(item, error);
+  }
+
+  async #markRefused({ uuid }: QueuedWrite, error: ApiError): Promise<void> {
+    await markRefused(uuid, toProblem(error));
     await this.#reloadAndNotifyTabs(null);
   }
 
@@ -246,13 +307,17 @@ class Outbox {
   }
 }
 
+function toUpload(file: NewUpload, record: Pick<QueuedUpload, 'resource' | 'key' | 'machine'>): Omit<QueuedUpload, 'seq' | 'by' | 'tried' | 'refused'> {
+  return { kind: 'upload', ...file, ...record };
+}
+
 /** The new key for later writes to a machine, which may have been renamed. Undefined for resources whose keys do not change. */
 function keyOf(other: QueuedWrite, record: StoredRecord): string | undefined {
   return other.kind !== 'create' && other.resource === 'machines' ? (record.name as string) : undefined;
 }
 
 /** Make the request of a write. Returns the record as the service answered it, or the error. */
-async function attempt(item: QueuedWrite): Promise<{ error: ApiError | null; record: StoredRecord | null }> {
+async function attempt(item: TextWrite): Promise<{ error: ApiError | null; record: StoredRecord | null }> {
   try {
     return { error: null, record: ((await request(item)) as StoredRecord | undefined) ?? null };
   } catch (thrown) {
@@ -261,7 +326,7 @@ async function attempt(item: QueuedWrite): Promise<{ error: ApiError | null; rec
   }
 }
 
-function request(item: QueuedWrite): Promise<unknown> {
+function request(item: TextWrite): Promise<unknown> {
   const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   if (item.kind === 'create') {
     return data(api.PUT('/logs/{uuid}', { params: { path: { uuid: item.uuid } }, body: item.body as never, headers: { 'If-None-Match': '*' }, signal }));

@@ -1,4 +1,5 @@
 import type { Problem } from '../api/error';
+import type { FileInfo } from '../device/deviceStorage.svelte';
 
 /** The records that the outbox can write: the first segment of their API path. */
 export type Resource = 'logs' | 'machines' | 'log-types' | 'users';
@@ -55,8 +56,17 @@ export interface QueuedDelete extends Queued {
   sendAfter: number;
 }
 
+/** A file of a log or a machine. Its UUID is the id of the attachment; `fileStore.ts` has its bytes. */
+export interface QueuedUpload extends Queued, FileInfo {
+  kind: 'upload';
+  resource: 'logs' | 'machines';
+  key: string;
+  /** The name of the machine, to show what the file belongs to. */
+  machine: string;
+}
+
 /** A write that the service has not accepted yet. IndexedDB stores these objects, so their field names must not change. */
-export type QueuedWrite = QueuedCreate | QueuedUpdate | QueuedDelete;
+export type QueuedWrite = QueuedCreate | QueuedUpdate | QueuedDelete | QueuedUpload;
 
 /** What a caller gives: the outbox adds the rest. */
 export type NewWrite = DistributiveOmit<QueuedWrite, 'seq' | 'by' | 'tried' | 'refused'>;
@@ -74,32 +84,56 @@ export function recordOf(write: QueuedWrite): string {
 
 /**
  * The next write to send: the oldest of this user. A refused write holds back the later writes to the same record, and so
- * does a deletion that can still be undone. Writes to other records are sent.
+ * does a deletion that can still be undone. Writes to other records are sent. Files are sent apart, see `nextUpload`.
  */
-export function nextToSend(queue: readonly QueuedWrite[], user: string | null, now: number): QueuedWrite | null {
+export function nextToSend(queue: readonly QueuedWrite[], user: string | null, now: number): Exclude<QueuedWrite, QueuedUpload> | null {
   const held = new Set<string>();
-  for (const write of [...queue].sort((one, other) => one.seq - other.seq)) {
-    if (write.by !== null && write.by !== user) continue;
-    const mustWait = write.refused !== null || (write.kind === 'delete' && write.sendAfter > now);
+  for (const write of ownInOrder(queue, user)) {
+    if (write.kind === 'upload') continue;
+    const mustWait = write.refused !== null || (write.kind === 'delete' && (write.sendAfter > now || hasUploadBefore(queue, write)));
     if (!mustWait && !held.has(recordOf(write))) return write;
     held.add(recordOf(write));
   }
   return null;
 }
 
+/** The next file to send: the oldest of this user whose record exists, under the name that the service knows. */
+export function nextUpload(queue: readonly QueuedWrite[], user: string | null): QueuedUpload | null {
+  const held = new Set<string>();
+  for (const write of ownInOrder(queue, user)) {
+    if (write.kind === 'create' || (write.kind === 'update' && !write.refused)) held.add(recordOf(write));
+    if (write.kind === 'upload' && !write.refused && !held.has(recordOf(write))) return write;
+  }
+  return null;
+}
+
+function ownInOrder(queue: readonly QueuedWrite[], user: string | null): QueuedWrite[] {
+  return queue.filter(({ by }) => by === null || by === user).sort((one, other) => one.seq - other.seq);
+}
+
+/** Whether a file that the user added before the deletion is still to be sent. */
+function hasUploadBefore(queue: readonly QueuedWrite[], deletion: QueuedDelete): boolean {
+  return queue.some((write) => write.kind === 'upload' && !write.refused && write.seq < deletion.seq && recordOf(write) === recordOf(deletion));
+}
+
 /** The code of the problem that stands for "the user has opened this write to change it". */
 export const ON_HOLD = 'on-hold';
+
+/** The code of the problem that stands for "this device does not have the bytes of the file any more". */
+export const FILE_LOST = 'file-lost';
 
 export type Outcome = 'accepted' | 'retry' | 'refused';
 
 /**
  * What the status of a response means for a write. For a new log, 412 means that the service has this UUID already: an earlier
  * request arrived and its response was lost. A record that is gone needs no deletion. The outbox retries when there was no
- * response, nobody is signed in, there were too many requests, or the service had an error.
+ * response, nobody is signed in, there were too many requests, or the service had an error. It does not send a file again and again to a
+ * service without room or a folder for files: an admin has to do something first.
  */
-export function outcomeOf(kind: QueuedWrite['kind'], status: number): Outcome {
+export function outcomeOf(kind: QueuedWrite['kind'], status: number, code = ''): Outcome {
   if ((status >= 200 && status < 300) || (kind === 'create' && status === 412)) return 'accepted';
   if (kind === 'delete' && (status === 404 || status === 410)) return 'accepted';
+  if (kind === 'upload' && (status === 507 || code === 'files-unavailable')) return 'refused';
   const isTransient = status === 0 || status === 401 || status === 408 || status === 425 || status === 429 || status >= 500;
   return isTransient ? 'retry' : 'refused';
 }
@@ -112,6 +146,14 @@ export function isApplied({ body }: QueuedUpdate, current: StoredRecord): boolea
 /** Whether nobody else changed the fields of the change since the user read the record. */
 export function isUnrelated({ body, base }: QueuedUpdate, current: StoredRecord): boolean {
   return flatten(body).every(([field, value]) => areEqual(valueAt(current, field), valueAt(base, field)) || areEqual(valueAt(current, field), value));
+}
+
+// What a new file changes in a record.
+const UPLOAD_FIELDS = ['attachments', 'attachment_count', 'version', 'updated_at', 'expanded'];
+
+/** Whether only the files of the record changed since the user read it: that is no conflict with a change of its fields. */
+export function differsInFilesOnly(base: StoredRecord, current: StoredRecord): boolean {
+  return Object.keys(current).every((field) => UPLOAD_FIELDS.includes(field) || areEqual(current[field], base[field]));
 }
 
 /** The record as it will be when these waiting changes are sent. */

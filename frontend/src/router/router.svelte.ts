@@ -76,6 +76,14 @@ class Router {
     return () => this.#address.pathname === pathname && this.#address.entry === entry;
   }
 
+  /** Return `go` for work that ends later: it does nothing if the user has left this page meanwhile. */
+  goFromHere(): typeof this.go {
+    const isStillHere = this.watchPage();
+    return (address, options) => {
+      if (isStillHere()) this.go(address, options);
+    };
+  }
+
   #readAddress(): void {
     this.#address = currentAddress();
   }

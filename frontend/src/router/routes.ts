@@ -29,6 +29,8 @@ export const ROUTES = {
   logType: '/admin/types/{code}',
   newLogType: '/admin/new-type',
   siteState: '/admin/site',
+  imports: '/imports',
+  import: '/imports/{id}',
 } as const;
 
 export type RouteName = keyof typeof ROUTES;

@@ -26,6 +26,7 @@ const admin = part(() => import('../admin/AdminPage.svelte'));
 const users: Page = { name: (t) => t.pages.users, load: admin, role: 'admin' };
 const tokens: Page = { name: (t) => t.pages.tokens, load: admin, role: 'admin' };
 const logTypes: Page = { name: (t) => t.pages.logTypes, load: admin, role: 'supervisor' };
+const imports: Page = { name: (t) => t.pages.imports, load: part(() => import('../imports/ImportsPage.svelte')), role: 'supervisor' };
 
 /** The page of each route. To add a page: a line in `ROUTES`, one here, and one in `NAVIGATION` if the menu shows it. */
 export const PAGES: Record<RouteName, Page> = {
@@ -55,6 +56,8 @@ export const PAGES: Record<RouteName, Page> = {
   logType: logTypes,
   newLogType: logTypes,
   siteState: { name: (t) => t.pages.siteState, load: admin, role: 'admin' },
+  imports,
+  import: imports,
 };
 
 export interface NavigationItem {
@@ -65,12 +68,22 @@ export interface NavigationItem {
   /** The item is marked as current on these routes. */
   routes: RouteName[];
   role?: Role;
+  /** The bar at the bottom of a phone has no room for the item: another page links to it. */
+  isWideOnly?: true;
 }
 
 export const NAVIGATION: NavigationItem[] = [
   { address: path('logs'), name: (t) => t.shell.logs, icon: 'M3 5h14M3 10h14M3 15h9', routes: ['home', 'logs', 'log'] },
   { address: path('machines'), name: (t) => t.pages.machines, icon: 'M4 17V8l4 3V8l4 3V4h4v13zM7.5 14h5', routes: ['machines', 'machine', 'machineById', 'labels'] },
   { address: path('wall'), name: (t) => t.pages.wall, icon: 'M3 4h14v9H3zM10 13v3M6.5 16.5h7', routes: ['wall'] },
+  {
+    address: path('imports'),
+    name: (t) => t.pages.imports,
+    icon: 'M10 3v9M6.5 8.5L10 12l3.5-3.5M3 13v4h14v-4',
+    routes: ['imports', 'import'],
+    role: 'supervisor',
+    isWideOnly: true,
+  },
   {
     address: path('admin'),
     name: (t) => t.shell.admin,

@@ -6,8 +6,8 @@ import { outbox, type WriteResult } from '../offline/outbox.svelte';
 import { status } from './status.svelte';
 
 /**
- * Say what became of a change that was made by one press, and offer to undo it. `revert` writes the values before. The outbox
- * shows a change that needs the user.
+ * Report the result of a change that the user made with one press, and offer to undo it: `revert` writes the previous values back.
+ * If the service refused the change, the message links to the outbox, where the user can fix it.
  */
 export function showChange(result: WriteResult, message: string, revert?: () => Promise<WriteResult>): void {
   const t = i18n.t;
@@ -16,7 +16,7 @@ export function showChange(result: WriteResult, message: string, revert?: () => 
   status.show(text, revert && { label: t.logDetail.undo, run: () => void undo(result.uuid, revert) });
 }
 
-/** Forget a change that was never sent, or write the values before it. */
+/** Discard a change that was never sent; revert one that was sent. */
 async function undo(uuid: string, revert: () => Promise<WriteResult>): Promise<void> {
   const { undone } = i18n.t.logDetail;
   const isWaiting = outbox.items.some((item) => item.uuid === uuid && !item.tried);

@@ -19,7 +19,7 @@ class Status {
     this.#timer = setTimeout(() => this.clear(), SECONDS * 1000);
   }
 
-  /** Show an `ApiError`. Any other value is a bug in the console and is thrown again. A missing network is no alarm. */
+  /** Show an `ApiError`. Any other value is a bug in the console and is thrown again. A missing network is not shown as an alarm. */
   showError(thrown: unknown, action?: Message['action']): void {
     const error = asApiError(thrown);
     if (error.code === 'offline') this.show(errorText(error));

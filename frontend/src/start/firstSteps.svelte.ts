@@ -8,22 +8,22 @@ export type Step = (typeof STEPS)[number];
 /** Where each step is done in the console. */
 export const ADDRESSES: Record<Step, string> = {
   machine: `${path('machines')}?add`,
-  logs: path('newLog'),
+  logs: path('imports'),
   team: path('newUser'),
   labels: path('labels'),
 };
-/** What to type on the server to import. */
-export const IMPORT_COMMANDS = ['mm import logs.csv --dry-run', 'mm sync /path/to/folder --dry-run'];
+/** What to type on the server to import a folder of the legacy tool. */
+export const SYNC_COMMAND = 'mm sync /path/to/folder --dry-run';
 
 /** The first steps on a new site, and which of them are done. */
 class FirstSteps {
-  #found = $state.raw<Record<'machine' | 'logs' | 'team', boolean> | null>(null);
-  done = $derived<Record<Step, boolean> | null>(this.#found && { ...this.#found, labels: firstStepsState.labelsPrinted });
+  #exists = $state.raw<Record<'machine' | 'logs' | 'team', boolean> | null>(null);
+  done = $derived<Record<Step, boolean> | null>(this.#exists && { ...this.#exists, labels: firstStepsState.labelsPrinted });
   count = $derived(STEPS.filter((step) => this.done?.[step]).length);
 
   async load(): Promise<void> {
     const [machines, logs, users] = await Promise.all([has('/machines', 'name', 1), has('/logs', 'uuid', 1), has('/users', 'trigram', 2)]);
-    this.#found = { machine: machines, logs, team: users };
+    this.#exists = { machine: machines, logs, team: users };
     // On a site that was in use before this browser came, there is nothing to begin with.
     const isInUse = machines && logs && users && firstStepsState.visibility === null;
     firstStepsState.setVisibility(isInUse || this.count === STEPS.length ? 'closed' : 'open');

@@ -1,6 +1,8 @@
 import { attributeLabel } from '../attributes/attributeLabel';
 import { attributeText } from '../attributes/attributeText';
+import { ApiError, type Problem } from '../api/error';
 import { serverTime } from '../api/serverTime.svelte';
+import { errorText, fieldErrorText } from '../i18n/errorText';
 import { i18n } from '../i18n/i18n.svelte';
 import { typeLabel, valueLabel } from '../logs/labels';
 import { fixLogPath, newLogPath, path } from '../router/routes';
@@ -10,6 +12,7 @@ import type { QueuedWrite } from '../offline/queue';
 /** What a write is about: a machine's name, or the key of another record. */
 export function subjectOf(item: QueuedWrite): string {
   if (item.kind === 'create') return item.body.machine;
+  if (item.kind === 'upload') return item.machine;
   return item.resource === 'logs' ? String(item.base.machine) : item.key;
 }
 
@@ -17,6 +20,7 @@ export function subjectOf(item: QueuedWrite): string {
 export function textOf(item: QueuedWrite): string {
   if (item.kind === 'create') return (item.body.comment as string | undefined) ?? '';
   if (item.kind === 'delete') return String(item.base.comment ?? '');
+  if (item.kind === 'upload') return '';
   const { attributes, ...fields } = item.body;
   const lines = [
     ...Object.entries(fields).map(([field, value]) => [fieldLabel(item.resource, field), value === null ? null : shown(field, value)]),
@@ -31,10 +35,21 @@ export function contextOf(item: QueuedWrite): { label: string; instant: string |
   return item.kind === 'create' ? { label: typeLabel(item.body.type), instant: item.body.started_at } : { label: kind, instant: null };
 }
 
+/** Why the service refused a write, and what is wrong with its fields. */
+export function problemText(problem: Problem): string {
+  const { terms, logs } = i18n.t;
+  const error = new ApiError(problem);
+  const fieldErrors = error.fieldErrors.map((fieldError) => {
+    const field = terms.field[fieldError.pointer?.slice(1) ?? ''];
+    return field ? logs.fieldIs(field, fieldErrorText(fieldError)) : fieldErrorText(fieldError);
+  });
+  return [i18n.t.files.problems[problem.code] ?? errorText(error), ...fieldErrors].join(' ');
+}
+
 /** The address of the form that changes a waiting write, if there is one. */
 export function fixPath(item: QueuedWrite): string | null {
   if (item.kind === 'create') return fixLogPath(item.uuid);
-  if (item.kind === 'delete') return null;
+  if (item.kind === 'delete' || item.kind === 'upload') return null;
   const pages = {
     logs: () => path('log', { uuid: item.key }),
     machines: () => path('machine', { name: item.key }),

@@ -21,9 +21,11 @@ from machine_monitor.api.routes import (
     attachments,
     changes,
     documentation,
+    imports,
     log_types,
     logs,
     machines,
+    mappings,
     reliability,
     system,
     tokens,
@@ -44,10 +46,25 @@ from machine_monitor.services.audit.live_feed import LiveFeed
 from machine_monitor.services.checks import health
 from machine_monitor.services.files.receiving import Files
 from machine_monitor.services.idempotency import IdempotencyStore
+from machine_monitor.services.imports.uploads.imports import Imports
 from machine_monitor.services.projections import maintenance
 
 # Starlette tries routes in this order, so the most used come first.
-MODULES = (logs, machines, attachments, reliability, log_types, users, changes, tokens, account, system, documentation)
+MODULES = (
+    logs,
+    machines,
+    attachments,
+    reliability,
+    log_types,
+    users,
+    changes,
+    tokens,
+    account,
+    imports,
+    mappings,
+    system,
+    documentation,
+)
 # Threshold of Python's garbage collector: allocations minus deallocations. The default costs 10 % of a bulk request.
 GC_THRESHOLD = 20_000
 # The event loop waits this long for the interpreter's lock when another thread computes; Python's default is 5 ms.
@@ -150,6 +167,7 @@ def _create_state(app: FastAPI, settings: Settings, traces: tracing.Tracing | No
     app.state.live_feed = LiveFeed(app.state.database)
     app.state.open_streams = OpenStreams()
     app.state.files = Files(settings)
+    app.state.imports = Imports(app.state.database, app.state.files, settings)
 
 
 @asynccontextmanager
@@ -166,11 +184,13 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         gc.set_threshold(GC_THRESHOLD)
         sys.setswitchinterval(SWITCH_SECONDS)
         tasks = [asyncio.create_task(each(database)) for each in (metrics.refresh_periodically, health.watch_file)]
+        tasks.append(asyncio.create_task(app.state.imports.sweep_periodically()))
         yield
         for task in tasks:
             task.cancel()
     finally:
         await app.state.authenticator.close()
+        await app.state.imports.close()
         await app.state.files.close()
         await database.close()
         if app.state.traces is not None:

@@ -1,8 +1,9 @@
 """Read request bodies: size limit, media type, strict JSON (RFC 8259), then validation against the schema."""
 
+from collections.abc import Callable
 from email.message import Message
 from functools import lru_cache, partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
@@ -29,6 +30,7 @@ INLINE_BYTES = 4 * 1024
 # Key in the ASGI scope: the raw body, or what stands for a form, for the digest of an idempotency key.
 RAW_BODY = "body"
 S = TypeVar("S", bound=Schema)
+T = TypeVar("T")
 
 
 async def read_body(request: Request, schema: type[S]) -> S:
@@ -36,17 +38,29 @@ async def read_body(request: Request, schema: type[S]) -> S:
     if schema.form_part and uploads.is_form(request):
         raw = await _receive_part(request, schema.form_part)
     else:
-        raw = request.scope[RAW_BODY] = await _receive(request, schema.max_bytes)
-        if not _is_json(request.method, request.headers.get("content-type", "none")):
-            raise UnsupportedMediaType
-    parse = partial(_parse, raw, schema, request.app.state.settings.zone)
+        raw = request.scope[RAW_BODY] = await _receive_json(request, schema.max_bytes)
+    return await _run_parser(request, raw, partial(_parse, raw, schema, request.app.state.settings.zone))
+
+
+async def read_json(request: Request, parse: Callable[[object], T]) -> T:
+    """Read a body that has a parser of its own instead of a schema; raises like `read_body`."""
+    raw = await _receive_json(request, Schema.max_bytes)
+    return await _run_parser(request, raw, lambda: parse(parse_json(raw)))
+
+
+async def _run_parser(request: Request, raw: bytes, parse: Callable[[], T]) -> T:
     return parse() if len(raw) <= INLINE_BYTES else await database_of(request).compute(parse)
 
 
-def _parse(raw: bytes, schema: type[S], zone: ZoneInfo) -> S:
+def parse_json(raw: bytes) -> Any:
+    """Parse a JSON text strictly, within bounds; raises `BadJson`."""
     if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
         raise BadJson(f"The body has more than {MAX_BRACKETS:,} objects and lists.")
-    body = strict_json.parse(raw)
+    return strict_json.parse(raw)
+
+
+def _parse(raw: bytes, schema: type[S], zone: ZoneInfo) -> S:
+    body = parse_json(raw)
     if isinstance(body, dict) and len(body) > MAX_MEMBERS:
         raise invalid([Fault(f"The body has more than {MAX_MEMBERS} fields.", pointer="")])
     try:
@@ -64,6 +78,13 @@ async def _receive_part(request: Request, name: str) -> bytes:
     files = [{"name": file.name, "sha256": file.digest} for file in form.files]
     request.scope[RAW_BODY] = form.fields[name] + b"\0" + canonical_json(files).encode()
     return form.fields[name]
+
+
+async def _receive_json(request: Request, max_bytes: int) -> bytes:
+    raw = await _receive(request, max_bytes)
+    if not _is_json(request.method, request.headers.get("content-type", "none")):
+        raise UnsupportedMediaType
+    return raw
 
 
 async def _receive(request: Request, max_bytes: int) -> bytes:

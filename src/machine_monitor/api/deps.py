@@ -74,6 +74,12 @@ def sign_in_context_of(request: Request) -> SignInContext:
     return SignInContext(database_of(request), client_of(request), request.scope["request_id"])
 
 
+def no_parameters(request: Request) -> None:
+    """Raise `Invalid` if there are query parameters."""
+    if faults := unexpected_parameters(parse_query_string(request.scope["query_string"])):
+        raise invalid(faults)
+
+
 def list_query_of(resource: Resource) -> Any:
     """A dependency: the list query of `resource`."""
 
@@ -133,6 +139,7 @@ def selection_of(resource: Resource) -> Any:
     return Depends(read)
 
 
+NoParameters = Annotated[None, Depends(no_parameters)]
 Db = Annotated[Database, Depends(database_of)]
 Now = Annotated[TimeContext, Depends(time_context_of)]
 PreconditionsDep = Annotated[Preconditions, Depends(preconditions_of)]

@@ -16,7 +16,7 @@ from machine_monitor.fairness import FairSemaphore
 
 # A response is aborted if the client does not read for this long.
 SEND_TIMEOUT_SECONDS = 60.0
-# A chunk that goes on after a cancellation is cancelled again after this time.
+# A chunk that continues after a cancellation is cancelled again after this time.
 CANCEL_SECONDS = 1.0
 # A larger body is sent in pieces, the next one when the client has read enough of the last.
 PIECE_BYTES = 64 * 1024

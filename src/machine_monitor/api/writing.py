@@ -19,6 +19,7 @@ from machine_monitor.api.serving.proxies.root_path import root_path_of, route_pa
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Problem, invalid
+from machine_monitor.models import MAPPINGS
 from machine_monitor.models.fields import Schema
 from machine_monitor.query.language.parser import parse_query_string, unexpected_parameters
 from machine_monitor.query.schema import Resource
@@ -28,6 +29,7 @@ from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.files import attachments, upkeep
 from machine_monitor.services.files.receiving import Files, ReceivedFile
 from machine_monitor.services.idempotency import IdempotencyKey, IdempotencyStore, StoredResponse
+from machine_monitor.services.imports import saved_mappings
 from machine_monitor.services.records import Target, WriteResult, bulk
 from machine_monitor.services.records.bulk import BulkContext
 from machine_monitor.services.records.preconditions import Preconditions
@@ -95,6 +97,14 @@ class WriteContext:
     async def remove_attachment(self, resource: Resource, key: str, identity: str) -> WriteResult:
         """Remove an attachment of the record at `key`."""
         return await self._write(attachments.remove, self._part_of(resource, key), identity)
+
+    async def save_mapping(self, name: str, document: dict[str, Any]) -> WriteResult:
+        """Create or replace the mapping of this name."""
+        return await self._write(saved_mappings.save, Target(MAPPINGS, name, self.preconditions), document)
+
+    async def delete_mapping(self, name: str) -> None:
+        """Delete the mapping of this name."""
+        await self._write(saved_mappings.delete, Target(MAPPINGS, name, self.preconditions))
 
     def _part_of(self, resource: Resource, key: str) -> Target:
         # Another attachment of the record is no conflict, so If-Match stays optional even where it is required.

@@ -57,11 +57,11 @@ def list_users(as_json: Json = False) -> None:
     from machine_monitor.services import records
 
     with site.open_existing_database() as (_, database):
-        found = database.snapshot(lambda tx: records.read_all(tx, USERS))
+        users = database.snapshot(lambda tx: records.read_all(tx, USERS))
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(users, ensure_ascii=False, indent=1))
     else:
-        reports.print_users(found)
+        reports.print_users(users)
 
 
 def add_token(
@@ -91,11 +91,11 @@ def list_tokens(as_json: Json = False) -> None:
     from machine_monitor.services.accounts import tokens
 
     with site.open_existing_database() as (_, database):
-        found = database.snapshot(tokens.read_all)
+        listed = database.snapshot(tokens.read_all)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(listed, ensure_ascii=False, indent=1))
     else:
-        reports.print_tokens(found)
+        reports.print_tokens(listed)
 
 
 def revoke_token(

@@ -28,7 +28,10 @@ Source = Annotated[
         show_default=False,
     ),
 ]
-MappingName = Annotated[str | None, typer.Option("--map", help="The file of a mapping: what the columns become.")]
+MappingName = Annotated[
+    str | None,
+    typer.Option("--map", help="What the columns become: the file of a mapping, or the name of a saved one."),
+]
 Preview = Annotated[
     bool, typer.Option("--preview", help="Show the first records and what was recognised; write nothing.")
 ]
@@ -157,5 +160,18 @@ def _mapping(name: str | None, timezone: str | None) -> "TableMapping | None":
 
     if name is None:
         return None
-    found = mapping.read_file(Path(name))
+    is_file = name.endswith(".json") or Path(name).exists()
+    found = mapping.read_file(Path(name)) if is_file else _saved_mapping(name)
     return found if timezone is None else found.model_copy(update={"zone": timezone})
+
+
+def _saved_mapping(name: str) -> "TableMapping":
+    """Read a mapping that was saved by `PUT /mappings/{name}`; raises `UsageError`."""
+    from machine_monitor.errors import NotFound
+    from machine_monitor.services.imports import mapping, saved_mappings
+
+    with site.open_existing_database() as (_, database):
+        try:
+            return mapping.parse(database.snapshot(lambda tx: saved_mappings.find(tx, name)).values)
+        except NotFound as unknown:
+            raise UsageError(f"There is no file {name}, and no saved mapping. {unknown.detail}") from None

@@ -59,7 +59,7 @@ def print_preview(found: dict[str, Any]) -> None:
 
 
 def _console() -> Console:
-    """Return a console that prints the texts of a table as they are: `[red]` in a cell is no colour."""
+    """Return a console that prints the texts of a table as they are: `[red]` in a cell does not set a colour."""
     return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 

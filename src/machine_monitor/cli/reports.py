@@ -63,9 +63,9 @@ def print_users(users: list[dict[str, Any]]) -> None:
 
 
 def print_tokens(tokens: list[dict[str, Any]]) -> None:
-    """Print tokens, one per line."""
-    names = ("id", "name", "user", "scope", "expires_at", "last_used_at")
-    table = Table(*[name.replace("_", " ") for name in names])
+    """Print tokens, one per line, with times to the minute: all columns fit in 80 characters."""
+    table = Table("id", "name", "user", "scope", "expires (UTC)", "last used (UTC)")
     for token in tokens:
-        table.add_row(*[Text(str(token[name] or "")) for name in names])
+        times = [(token[name] or "")[:16].replace("T", " ") for name in ("expires_at", "last_used_at")]
+        table.add_row(*[Text(str(token[name])) for name in ("id", "name", "user", "scope")], *times)
     Console().print(table)

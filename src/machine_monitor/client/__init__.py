@@ -10,7 +10,7 @@ It needs the extra `client` and nothing else of this package. See docs/connect/p
 """
 
 try:
-    import httpx2 as _httpx2  # noqa: F401 -- only to give its absence a sentence
+    import httpx2 as _httpx2  # noqa: F401 -- only to explain what to install if it is missing
 except ModuleNotFoundError:
     message = (
         "machine_monitor.client needs the package httpx2: "

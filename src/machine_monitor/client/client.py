@@ -22,7 +22,7 @@ class Client:
     """A client of one service. It may be shared by threads; close it, or use it in `with`.
 
     `url` and `token` are by default those of the environment variables MM_URL and MM_TOKEN. A request waits `timeout`
-    seconds for its answer. While the service does not answer, is busy or limits the rate, requests that are safe to
+    seconds for its response. While the service does not answer, is busy or limits the rate, requests that are safe to
     repeat are repeated for `patience` seconds; then they raise `Unavailable` or the last `Problem`. `verify` is an SSL
     context for a certificate authority of your own; the variable SSL_CERT_FILE does the same.
 
@@ -118,7 +118,7 @@ class Client:
         """Record a log and return it. However often the request has to be repeated, there is one log.
 
         To repeat the call itself, for example after a crash of your program, give it a `uuid` that you have stored, and
-        the same fields: within seven days the answer is that of the first call. `note` says why, in the history.
+        the same fields: within seven days the response is that of the first call. `note` says why, in the history.
         """
         body = {**fields, "machine": machine, "type": type, "uuid": str(uuid or uuid4())}
         return self.request("POST", "/logs", body=body, headers={"Idempotency-Key": body["uuid"], **_note_header(note)})
@@ -163,7 +163,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         body: Any = None,
     ) -> Any:
-        """Send any request of the API and return its JSON, or None if the answer has no body.
+        """Send any request of the API and return its JSON, or None if the response has no body.
 
         A POST or PATCH is repeated after a lost connection only if it has an `Idempotency-Key` or `If-Match`.
         """

@@ -10,13 +10,13 @@ class ClientError(Exception):
 
 
 class Unavailable(ClientError):
-    """The service gave no answer, however often the request was repeated. A write may have happened or not."""
+    """The service sent no response, however often the request was repeated. A write may have happened or not."""
 
 
 class Problem(ClientError):
     """The service refused the request. `status`, `code` and `detail` are those of the problem details (RFC 9457).
 
-    `document` is the whole problem, `errors` its list of faults. The answer of a proxy has none, and an empty code.
+    `document` is the whole problem, `errors` its list of errors. The response of a proxy has none, and an empty code.
     `was_repeated` is true if an earlier attempt may have been executed.
     """
 
@@ -24,11 +24,11 @@ class Problem(ClientError):
         self.status = status
         self.document = document
         self.code = str(document.get("code", ""))
-        self.detail = str(document.get("detail", f"The answer has status {status} and is no problem document."))
+        self.detail = str(document.get("detail", f"The response has status {status} and is no problem document."))
         self.errors: list[dict[str, Any]] = document.get("errors", [])
         self.retry_after = retry_after
         self.was_repeated = False
-        super().__init__(" ".join(dict.fromkeys([self.detail, *(str(fault.get("message")) for fault in self.errors)])))
+        super().__init__(" ".join(dict.fromkeys([self.detail, *(str(error.get("message")) for error in self.errors)])))
 
     @property
     def is_from_service(self) -> bool:

@@ -26,8 +26,8 @@ class Batch(NamedTuple):
 
 
 def follow(transport: Transport, position: str, interval: float | None) -> Iterator[Batch]:
-    """Yield the changes after a position; without an interval end when there are no more."""
-    _parse(position)  # a fault of the caller is raised before the first wait
+    """Yield the changes after a position; without an interval, end when there are no more."""
+    _parse(position)  # raise for an invalid position now, not after the first wait
     while True:
         try:
             batch = _read(transport, position)
@@ -52,7 +52,7 @@ def newest_position(transport: Transport) -> str:
             name, _, value = line.partition(": ")
             if name == "id":
                 return value
-    raise Unavailable("The stream of events ended before it told a position.")
+    raise Unavailable("The stream of events ended before it sent a position.")
 
 
 def _read(transport: Transport, position: str) -> Batch:
@@ -61,8 +61,8 @@ def _read(transport: Transport, position: str) -> Batch:
 
 
 def _parse(position: str) -> list[tuple[str, str]]:
-    found = POSITION.fullmatch(position)
-    if found is None:
+    match = POSITION.fullmatch(position)
+    if match is None:
         raise ValueError(f"'{position}' is no position: give START, or the position of a batch.")
-    since, epoch = found.groups()
+    since, epoch = match.groups()
     return [("since", since), *([("epoch", epoch)] if epoch else [])]

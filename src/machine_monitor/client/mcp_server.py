@@ -1,6 +1,6 @@
 """The MCP server: eight tools with which an assistant reads and writes logs, over the client.
 
-It acts with the token that the client has, so roles and scopes hold as everywhere. Answers are small: ten records, a
+It acts with the token that the client has, so roles and scopes hold as everywhere. Responses are small: ten records, a
 few fields, texts cut to `MAX_TEXT` characters; an assistant asks for more by `limit`, `fields` and `cursor`, and for a
 whole record by `get_log`. All sentences of this module are read by a model with each conversation: keep them short.
 """
@@ -27,7 +27,7 @@ Machine Monitor records interventions on machines: breakdowns, repairs, checks.
 Filters are an object, for example {"type": "error", "machine": "Lathe 1", "machine.sector": "1A",
 "started_at__gte": "-7d", "severity__in": "major,critical", "cause__isnull": "true"}. Operators: ne lt lte gt gte in nin
 contains startswith endswith isnull. Days are 2025-07-25, today, yesterday, -7d, -3m. `q` finds words in any text:
-"a phrase", -without, begin*. If an answer has `next`, pass it as `cursor` with the same filters.
+"a phrase", -without, begin*. If a response has `next`, pass it as `cursor` with the same filters.
 """
 LOG_FIELDS = "started_at,machine,type,severity,status,comment,user,uuid"
 MACHINE_FIELDS = "name,sector,usage,manufacturer,model,in_service"
@@ -71,9 +71,9 @@ class Tools:
 
     def stats(self, group_by: str = "", metrics: str = "count", q: Query = "", filters: Filters = {}) -> str:  # noqa: B006 -- as above
         """Sum count, failures, downtime (seconds). group_by: up to 3 of by in facets, and day, week, month or year."""
-        found = self._get("/logs/stats", _query(filters, group_by=group_by, metrics=metrics, q=q))
-        groups = found["groups"]
-        cut = found["truncated"] or len(groups) > MAX_GROUPS
+        stats = self._get("/logs/stats", _query(filters, group_by=group_by, metrics=metrics, q=q))
+        groups = stats["groups"]
+        cut = stats["truncated"] or len(groups) > MAX_GROUPS
         return _json({"groups": groups[:MAX_GROUPS], "truncated": cut})
 
     def machines(

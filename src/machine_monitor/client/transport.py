@@ -17,7 +17,7 @@ import httpx2
 from machine_monitor.client.errors import BY_CODE, ClientError, Problem, Unavailable
 from machine_monitor.client.lists import Pairs
 
-# The connection was refused, was lost, or nothing came in time. Other faults would be the same again.
+# The connection was refused, was lost, or nothing came in time. A retry would not help with other errors.
 LOST = (httpx2.NetworkError, httpx2.TimeoutException, httpx2.RemoteProtocolError)
 FIRST_PAUSE = 0.1
 MAX_PAUSE = 5.0
@@ -43,7 +43,7 @@ class Transport:
         self._http.close()
 
     def request(self, method: str, path: str, params: Pairs, headers: Mapping[str, str], body: Any) -> Any:
-        """Send a request and return the JSON of its answer, or None if it has no body.
+        """Send a request and return the JSON of its response, or None if it has no body.
 
         A request that is safe to repeat is repeated after a lost connection and after a proxy's failure; each request
         is repeated after 429 and 503. Raises `Problem` or `Unavailable`.
@@ -53,24 +53,24 @@ class Transport:
         request = self._http.build_request(
             method, path, params=tuple(params), headers={**headers, **typed}, content=content
         )
-        answer = self._send(request, is_repeatable=method in REPEATABLE_METHODS or bool(REPEATABLE_WITH & {*headers}))
-        if not answer.content:
+        response = self._send(request, is_repeatable=method in REPEATABLE_METHODS or bool(REPEATABLE_WITH & {*headers}))
+        if not response.content:
             return None
         try:
-            return answer.json()
+            return response.json()
         except ValueError:
             raise ClientError(f"{request.url} did not answer with JSON: is it the URL of the service?") from None
 
     @contextmanager
     def stream_lines(self, path: str) -> Generator[Iterator[str]]:
         """Open a stream of server-sent events and give its lines."""
-        answer = self._send(self._http.build_request("GET", path), is_repeatable=True, is_stream=True)
+        response = self._send(self._http.build_request("GET", path), is_repeatable=True, is_stream=True)
         try:
-            yield answer.iter_lines()
+            yield response.iter_lines()
         except LOST as error:
-            raise Unavailable(f"The stream {answer.url} was interrupted: {_reason(error)}.") from error
+            raise Unavailable(f"The stream {response.url} was interrupted: {_reason(error)}.") from error
         finally:
-            answer.close()
+            response.close()
 
     def _send(self, request: httpx2.Request, *, is_repeatable: bool, is_stream: bool = False) -> httpx2.Response:
         end, pause, attempts = time.monotonic() + self._patience, FIRST_PAUSE, 0
@@ -78,18 +78,18 @@ class Transport:
             attempts += 1
             wait = pause
             try:
-                answer = self._http.send(request, stream=is_stream)
-                if answer.is_success:
-                    return answer
-                answer.read()
+                response = self._http.send(request, stream=is_stream)
+                if response.is_success:
+                    return response
+                response.read()
             except LOST as error:
-                failure: Problem | Unavailable = Unavailable(f"No answer from {request.url}: {_reason(error)}.")
+                failure: Problem | Unavailable = Unavailable(f"No response from {request.url}: {_reason(error)}.")
                 failure.__cause__ = error
                 may_repeat = (is_repeatable or isinstance(error, NOT_SENT)) and not is_about_tls(error)
             except httpx2.HTTPError as error:
                 raise ClientError(f"The request to {request.url} cannot be sent: {_reason(error)}.") from error
             else:
-                failure = problem_of(answer)
+                failure = problem_of(response)
                 failure.was_repeated = attempts > 1
                 may_repeat = failure.is_temporary and (is_repeatable or failure.is_from_service)
                 wait = max(pause, failure.retry_after or 0)
@@ -105,15 +105,15 @@ def encode_json(body: Any) -> bytes:
     return json.dumps(body, default=_json_default, sort_keys=True, allow_nan=False).encode()
 
 
-def problem_of(answer: httpx2.Response) -> Problem:
-    """Return the problem of an answer; one that a proxy gave has no problem document."""
+def problem_of(response: httpx2.Response) -> Problem:
+    """Return the problem of a response; the response of a proxy has no problem document."""
     try:
-        document = answer.json()
+        document = response.json()
     except ValueError:
         document = {}
     document = document if isinstance(document, dict) else {}
     kind = BY_CODE.get(str(document.get("code")), Problem)
-    return kind(answer.status_code, document, retry_after=_seconds(answer.headers.get("Retry-After")))
+    return kind(response.status_code, document, retry_after=_seconds(response.headers.get("Retry-After")))
 
 
 def _seconds(retry_after: str | None) -> float | None:

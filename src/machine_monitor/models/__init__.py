@@ -7,7 +7,7 @@ from machine_monitor.models.accounts import TOKENS
 from machine_monitor.models.audit import CHANGES, HISTORY
 from machine_monitor.models.derived import DERIVED, LOG_COUNTS
 from machine_monitor.models.idempotency import IDEMPOTENCY_RECORDS
-from machine_monitor.models.legacy_import import LEGACY_IMPORTS
+from machine_monitor.models.imports import FILE_IMPORTS, LEGACY_IMPORTS, MAPPINGS
 from machine_monitor.models.log import DELETED_LOGS, LOGS
 from machine_monitor.models.log_type import LOG_TYPES
 from machine_monitor.models.machine import MACHINES
@@ -29,6 +29,7 @@ __all__ = [
     "CHANGES",
     "DELETED_LOGS",
     "DERIVED",
+    "FILE_IMPORTS",
     "HISTORY",
     "IDEMPOTENCY_RECORDS",
     "LEGACY_IMPORTS",
@@ -36,6 +37,7 @@ __all__ = [
     "LOG_COUNTS",
     "LOG_TYPES",
     "MACHINES",
+    "MAPPINGS",
     "METADATA",
     "RESOURCES",
     "TOKENS",

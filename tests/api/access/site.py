@@ -71,9 +71,9 @@ class Site:
     async def by_session(self, trigram, scheme="http"):
         """Return a client that has signed in and sends the CSRF token."""
         client = self.anonymous(scheme)
-        answer = await client.post("/session", json={"trigram": trigram, "password": PASSWORD})
-        assert answer.status_code == 200, answer.text
-        client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+        response = await client.post("/session", json={"trigram": trigram, "password": PASSWORD})
+        assert response.status_code == 200, response.text
+        client.headers["X-CSRF-Token"] = response.json()["csrf_token"]
         return client
 
 

@@ -20,8 +20,10 @@ async def test_a_body_of_an_account_route_has_at_most_4_kib(site, method, path, 
     client = await site.by_token("ADM")
     content = json.dumps(body).encode()
     for more, is_refused in ((4 * KIB - len(content), False), (4 * KIB - len(content) + 1, True), (KIB * KIB, True)):
-        answer = await client.request(
+        response = await client.request(
             method, path, content=content + b" " * more, headers={"Content-Type": "application/json"}
         )
-        assert (answer.status_code == 413) == is_refused
-        assert (answer.json().get("code") == "payload-too-large") == is_refused if answer.content else not is_refused
+        assert (response.status_code == 413) == is_refused
+        assert (
+            (response.json().get("code") == "payload-too-large") == is_refused if response.content else not is_refused
+        )

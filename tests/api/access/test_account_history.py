@@ -37,8 +37,8 @@ async def test_each_change_of_a_credential_has_an_entry(site):
     entry = await newest(admin)
     assert (entry["key"], entry["user"], entry["changes"]) == ("LEA", "ADM", {"invitation": [None, invitation]})
     client = site.anonymous()
-    answer = await client.post("/setup", json={"code": link["url"].partition("#code=")[2], "password": PASSWORD})
-    client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+    response = await client.post("/setup", json={"code": link["url"].partition("#code=")[2], "password": PASSWORD})
+    client.headers["X-CSRF-Token"] = response.json()["csrf_token"]
     used, password = (await entries(admin))[-2:]
     assert used["changes"] == {"invitation": [invitation, None]}
     assert {(entry["key"], entry["user"], entry["via"]) for entry in (used, password)} == {("LEA", "LEA", "setup")}
@@ -63,7 +63,7 @@ async def test_sessions_that_an_admin_or_the_user_ends_have_an_entry(site):
     await one.delete(f"/me/sessions/{theirs}")
     entry = await newest(admin)
     assert (entry["user"], entry["changes"]["session"][0]["id"]) == ("LEA", theirs)
-    # Signing out by oneself is no entry.
+    # Users who sign out themselves add no entry.
     seen = len(await entries(admin))
     await one.delete("/session")
     await other.delete("/session")
@@ -124,7 +124,7 @@ async def test_the_stream_passes_over_the_entries_for_others(site, monkeypatch):
             seen += [json.loads(line[6:]) for line in message["body"].decode().split("\n") if line.startswith("data: ")]
         assert {item["resource"] for item in seen} == expected
         stream.gone.set()
-        await asyncio.wait_for(stream.answer, 5)
+        await asyncio.wait_for(stream.task, 5)
 
 
 async def test_the_entries_are_part_of_the_hash_chain(site):

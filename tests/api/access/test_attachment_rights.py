@@ -19,8 +19,8 @@ async def people(database_url, tmp_path):
 
 async def add(client, path, status=201):
     identity = new_id()
-    answer = await client.put(f"{path}/attachments/{identity}", content=b"x")
-    assert answer.status_code == status, answer.text
+    response = await client.put(f"{path}/attachments/{identity}", content=b"x")
+    assert response.status_code == status, response.text
     return f"{path}/attachments/{identity}"
 
 
@@ -33,9 +33,9 @@ async def test_the_rights_of_editing_the_record_apply(people, clock):
         assert (await people[name].post(f"{log}/attachments", files={"files": b"x"})).status_code == 403
         assert (await people[name].patch(files["OPE"], json={"name": "b"})).status_code == 403
         assert (await people[name].delete(files["OPE"])).status_code == 403
-    found = (await people["VIE"].get(log)).json()["attachments"]
-    assert [each["user"] for each in found] == ["OPE", "LEA", "SUP"]
-    assert (await people["VIE"].get(f"/attachments/{found[0]['id']}")).content == b"x"
+    attachments = (await people["VIE"].get(log)).json()["attachments"]
+    assert [each["user"] for each in attachments] == ["OPE", "LEA", "SUP"]
+    assert (await people["VIE"].get(f"/attachments/{attachments[0]['id']}")).content == b"x"
     assert (await people["OPE"].patch(files["SUP"], json={"name": "b"})).status_code == 200
     # A lead may edit this log, but removes only what is the lead's own.
     assert (await people["LEA"].delete(files["OPE"])).status_code == 403
@@ -62,6 +62,6 @@ async def test_a_refused_client_need_not_send_the_file(people):
         raise AssertionError("the body was read")
         yield b""
 
-    answer = await people["OPE"].put(f"/logs/{uuid}/attachments/{new_id()}", content=unread())
-    assert answer.status_code == 403
+    response = await people["OPE"].put(f"/logs/{uuid}/attachments/{new_id()}", content=unread())
+    assert response.status_code == 403
     assert (await people["SUP"].put(f"/logs/{new_id()}/attachments/{new_id()}", content=unread())).status_code == 404

@@ -103,10 +103,10 @@ async def test_a_clock_behind_the_history_is_a_warning(site, clock):
     admin = await site.by_token("ADM")
     assert (await admin.get("/readyz")).json() == {"status": "ready"}
     clock.advance(minutes=-1)
-    answer = await admin.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "warnings": [health.CLOCK_BEHIND]})
-    found = health.examine(Settings(database_url=site.app.state.settings.database_url))
-    assert found.faults == [health.CLOCK_BEHIND]
+    response = await admin.get("/readyz")
+    assert (response.status_code, response.json()) == (200, {"status": "ready", "warnings": [health.CLOCK_BEHIND]})
+    examination = health.examine(Settings(database_url=site.app.state.settings.database_url))
+    assert examination.faults == [health.CLOCK_BEHIND]
 
 
 async def test_a_new_database_has_no_warning(database_url):

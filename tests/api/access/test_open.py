@@ -12,8 +12,8 @@ LOG = {"machine": "Saw", "type": "info"}
 async def test_nothing_is_open_by_default(empty_site):
     client = empty_site.anonymous()
     for method, path in (("GET", "/logs"), ("GET", "/me"), ("PUT", "/machines/Saw"), ("GET", "/logs.csv")):
-        answer = await client.request(method, path)
-        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        response = await client.request(method, path)
+        assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
 async def test_an_open_site_without_accounts_allows_reading_and_writing(database_url):

@@ -10,16 +10,16 @@ SIGN_IN = {"trigram": "ADM", "password": PASSWORD}
 
 
 async def listed(client):
-    answer = await client.get("/me/sessions")
-    assert answer.status_code == 200, answer.text
-    return answer.json()["items"]
+    response = await client.get("/me/sessions")
+    assert response.status_code == 200, response.text
+    return response.json()["items"]
 
 
 async def test_a_user_sees_their_sessions_and_ends_one(site, clock):
     desk, phone = await site.by_session("ADM"), site.anonymous()
     clock.advance(minutes=2)
-    answer = await phone.post("/session", json=SIGN_IN, headers={"User-Agent": FIREFOX})
-    phone.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+    response = await phone.post("/session", json=SIGN_IN, headers={"User-Agent": FIREFOX})
+    phone.headers["X-CSRF-Token"] = response.json()["csrf_token"]
     first, second = await listed(phone)
     assert first.keys() == {"id", "created_at", "last_used_at", "expires_at", "browser", "device", "current"}
     assert (first["browser"], first["device"], first["current"]) == ("Firefox", "Windows", True)

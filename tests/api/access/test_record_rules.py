@@ -17,14 +17,14 @@ async def people(site):
 
 
 async def write(client, **more):
-    answer = await client.post("/logs", json=LOG | more)
-    assert answer.status_code == 201, answer.text
-    return answer.json()
+    response = await client.post("/logs", json=LOG | more)
+    assert response.status_code == 201, response.text
+    return response.json()
 
 
-def assert_refused(answer, *pointers):
-    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), answer.text
-    assert [error["pointer"] for error in answer.json().get("errors", [])] == list(pointers)
+def assert_refused(response, *pointers):
+    assert (response.status_code, response.json()["code"]) == (403, "forbidden"), response.text
+    assert [error["pointer"] for error in response.json().get("errors", [])] == list(pointers)
     return True
 
 
@@ -37,8 +37,8 @@ async def test_the_author_of_a_log_defaults_to_the_current_user(people):
     assert (await write(supervisor, user=None))["user"] is None
     bulk = {"items": [LOG, LOG | {"user": "OPE"}, LOG | {"user": None}]}
     results = (await supervisor.post("/logs/bulk", json=bulk)).json()["results"]
-    found = [(await supervisor.get(f"/logs/{result['uuid']}")).json()["user"] for result in results]
-    assert found == ["SUP", "OPE", None]
+    authors = [(await supervisor.get(f"/logs/{result['uuid']}")).json()["user"] for result in results]
+    assert authors == ["SUP", "OPE", None]
     # A bulk call that replaces a log preserves its author.
     again = {"items": [LOG | {"uuid": results[1]["uuid"], "comment": "x"}]}
     assert (await supervisor.post("/logs/bulk", json=again)).json()["counts"]["updated"] == 1
@@ -53,10 +53,10 @@ async def test_only_supervisors_write_logs_for_other_authors(people, user):
         assert assert_refused(await people[name].put(f"/logs/{NEW.format(2)}", json=LOG | {"user": "SUP"}), "/user")
     # The error about the author comes before errors about references and preconditions.
     unknown = {"machine": "no", "type": "no", "user": "SUP"}
-    answer = await people["OPE"].put(f"/logs/{NEW.format(2)}", json=unknown, headers={"If-Match": '"1"'})
-    assert assert_refused(answer, "/user")
-    answer = await people["OPE"].put(f"/logs/{NEW.format(2)}", json=LOG, headers={"If-Match": '"1"'})
-    assert answer.status_code == 412
+    response = await people["OPE"].put(f"/logs/{NEW.format(2)}", json=unknown, headers={"If-Match": '"1"'})
+    assert assert_refused(response, "/user")
+    response = await people["OPE"].put(f"/logs/{NEW.format(2)}", json=LOG, headers={"If-Match": '"1"'})
+    assert response.status_code == 412
 
 
 async def may_edit(client, log):
@@ -100,10 +100,10 @@ async def test_403_comes_after_404_and_410_and_before_412_and_422(people):
     stale = JSON | {"If-Match": '"9"'}
     rows = [(NEW.format(9), 404), (gone["uuid"], 410), (other["uuid"], 403), (mine["uuid"], 412)]
     for uuid, status in rows:
-        answer = await people["OPE"].patch(f"/logs/{uuid}", content=b'{"machine": "no"}', headers=stale)
-        assert answer.status_code == status, answer.text
-    answer = await people["OPE"].patch(f"/logs/{mine['uuid']}", json={"user": "SUP"})
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "read-only")
+        response = await people["OPE"].patch(f"/logs/{uuid}", content=b'{"machine": "no"}', headers=stale)
+        assert response.status_code == status, response.text
+    response = await people["OPE"].patch(f"/logs/{mine['uuid']}", json={"user": "SUP"})
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (422, "read-only")
 
 
 async def test_a_lead_may_change_only_two_fields_of_a_machine(people):
@@ -153,6 +153,6 @@ async def test_only_supervisors_list_deleted_logs(site, people):
 
 async def test_an_idempotency_key_belongs_to_its_user(people):
     key, body = {"Idempotency-Key": "one"}, {"machine": "Saw", "type": "info"}
-    answers = [await people[trigram].post("/logs", json=body, headers=key) for trigram in ("OPE", "LEA", "OPE")]
-    assert [answer.status_code for answer in answers] == [201] * 3
-    assert answers[0].content == answers[2].content != answers[1].content
+    responses = [await people[trigram].post("/logs", json=body, headers=key) for trigram in ("OPE", "LEA", "OPE")]
+    assert [response.status_code for response in responses] == [201] * 3
+    assert responses[0].content == responses[2].content != responses[1].content

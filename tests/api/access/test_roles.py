@@ -32,10 +32,11 @@ READS = (
         "/logs/facets",
         "/logs/stats",
         "/logs/pareto",
-        "/reliability",
         "/users",
         "/users/{trigram}",
     ),
+    "/reliability",
+    *("/mappings", "/mappings/{name}"),
     *("/attachments/{id}", "/attachments/{id}/preview"),
     *("/tokens", "/tokens/{id}", "/me", "/me/sessions", "/changes", "/events", "/metrics"),
     *(f"/{name}.{form}" for name in ("logs", "machines") for form in FORMATS),
@@ -65,6 +66,13 @@ EXPECTED = {
     ("POST", "/users/{trigram}/invitation"): ("admin", "admin"),
     **{("POST", f"{path}/attachments"): (role, "write") for path, role in ATTACHED.items()},
     **{(method, f"{path}/attachments/{{id}}"): (role, "write") for path, role in ATTACHED.items() for method in FILES},
+    **{(method, "/mappings/{name}"): ("supervisor", "write") for method in ("PUT", "DELETE")},
+    **{("GET", f"/imports{path}"): ("supervisor", "read") for path in ("", "/{id}", "/{id}/rejected.csv")},
+    **{
+        ("POST", f"/imports{path}"): ("supervisor", "write")
+        for path in ("", "/{id}/apply", "/{id}/proposal", "/{id}/undo")
+    },
+    ("PUT", "/imports/{id}/mapping"): ("supervisor", "write"),
     ("POST", "/tokens"): ("viewer", "write"),
     ("DELETE", "/tokens/{id}"): ("viewer", "write"),
     ("PUT", "/me/password"): ("viewer", "write"),

@@ -24,19 +24,19 @@ async def me_status(client):
 )
 async def test_the_cookie_is_for_this_host_and_no_script(site, scheme, name, flags):
     client = site.anonymous(scheme)
-    answer = await client.post("/session", json=SIGN_IN | {"trigram": "adm"})
-    assert answer.json().keys() == {"user", "csrf_token"}
-    assert answer.json()["user"]["trigram"] == "ADM"
-    assert answer.headers["Cache-Control"] == "no-store"
-    session, device = answer.headers.get_list("Set-Cookie")
-    cookie, *found = session.split("; ")
+    response = await client.post("/session", json=SIGN_IN | {"trigram": "adm"})
+    assert response.json().keys() == {"user", "csrf_token"}
+    assert response.json()["user"]["trigram"] == "ADM"
+    assert response.headers["Cache-Control"] == "no-store"
+    session, device = response.headers.get_list("Set-Cookie")
+    cookie, *attributes = session.split("; ")
     assert re.fullmatch(name + "=[A-Za-z0-9_-]{43}", cookie)
-    assert set(found) == flags
-    device_cookie, *found = device.split("; ")
+    assert set(attributes) == flags
+    device_cookie, *attributes = device.split("; ")
     assert re.fullmatch(name.replace("session", "device") + "=[A-Za-z0-9_-]{43}", device_cookie)
-    assert set(found) == flags - {"Max-Age=43200"} | {"Max-Age=7776000"}
+    assert set(attributes) == flags - {"Max-Age=43200"} | {"Max-Age=7776000"}
     assert await me_status(client) == 200
-    client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+    client.headers["X-CSRF-Token"] = response.json()["csrf_token"]
     ended = await client.delete("/session")
     assert (ended.status_code, "Max-Age=0" in ended.headers["Set-Cookie"]) == (204, True)
     assert ended.headers["Clear-Site-Data"] == '"cache"'
@@ -59,10 +59,10 @@ async def test_a_write_with_a_cookie_requires_the_csrf_token(site):
     good = client.headers.pop("X-CSRF-Token")
     assert (await client.get("/me")).json()["csrf_token"] == good
     for given in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": "é".encode()}, {"X-CSRF-Token": good[:-1]}):
-        answer = await client.request(*WRITE, json={}, headers=given)
-        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-    answer = await client.request(*WRITE, json={}, headers={"X-CSRF-Token": other.headers["X-CSRF-Token"]})
-    assert answer.status_code == 403
+        response = await client.request(*WRITE, json={}, headers=given)
+        assert (response.status_code, response.json()["code"]) == (403, "forbidden")
+    response = await client.request(*WRITE, json={}, headers={"X-CSRF-Token": other.headers["X-CSRF-Token"]})
+    assert response.status_code == 403
     assert (await client.delete("/session")).status_code == 403
     assert (await client.request(*WRITE, json={}, headers={"X-CSRF-Token": good})).status_code == 201
     # A bearer token needs no CSRF token: browsers never attach it by themselves.
@@ -119,9 +119,9 @@ async def test_a_page_of_another_site_cannot_write_with_the_cookie(database_url)
         for headers in CROSS_SITE_HEADERS:
             for method, path in (WRITE, ("DELETE", "/session"), ("POST", "/session"), ("POST", "/setup")):
                 body = {} if method == "DELETE" else {"json": SIGN_IN}
-                answer = await client.request(method, path, headers=headers, **body)
-                assert (answer.status_code, answer.json()["code"]) == (403, "cross-site"), (headers, path)
-                assert "FORWARDED_ALLOW_IPS" in answer.json()["detail"]
+                response = await client.request(method, path, headers=headers, **body)
+                assert (response.status_code, response.json()["code"]) == (403, "cross-site"), (headers, path)
+                assert "FORWARDED_ALLOW_IPS" in response.json()["detail"]
             assert (await client.get("/me", headers=headers)).status_code == 200
         for headers in SAME_SITE_HEADERS:
             assert (await client.request(*WRITE, json={}, headers=headers)).status_code < 300, headers
@@ -156,9 +156,9 @@ async def test_only_a_trusted_proxy_can_name_another_host(sqlite_database_url, m
         await site.add_users()
         for headers, by_trusted, by_other in FORWARDED_HEADERS:
             client = site.anonymous()
-            answer = await client.post("/session", json=SIGN_IN, headers={"Host": "127.0.0.1:8000", **headers})
+            response = await client.post("/session", json=SIGN_IN, headers={"Host": "127.0.0.1:8000", **headers})
             expected = by_trusted if is_trusted else by_other
-            assert (answer.status_code == 200, "Secure" in answer.headers.get("Set-Cookie", "")) == (
+            assert (response.status_code == 200, "Secure" in response.headers.get("Set-Cookie", "")) == (
                 expected,
                 expected and is_trusted and "X-Forwarded-Proto" in headers,
             ), headers
@@ -172,8 +172,8 @@ async def test_only_a_trusted_proxy_can_name_another_host(sqlite_database_url, m
 async def test_only_allowed_cors_origins_may_send_cookies(sqlite_database_url):
     for origins, allowed in (("https://console.example", "true"), ("*", None)):
         async with opened(sqlite_database_url, cors_origins=origins) as site:
-            answer = await site.anonymous().get("/healthz", headers={"Origin": "https://console.example"})
-            assert answer.headers.get("Access-Control-Allow-Credentials") == allowed
+            response = await site.anonymous().get("/healthz", headers={"Origin": "https://console.example"})
+            assert response.headers.get("Access-Control-Allow-Credentials") == allowed
 
 
 async def test_a_session_expires_after_half_an_hour_without_requests(site, clock):
@@ -230,8 +230,8 @@ async def test_changing_a_password_requires_the_current_one_and_ends_all_session
     assert (await change_password(client)).status_code == 204
     assert [await me_status(one) for one in (client, other, token)] == [401, 401, 200]
     assert (await site.anonymous().post("/session", json=SIGN_IN)).status_code == 401
-    answer = await site.anonymous().post("/session", json=SIGN_IN | {"password": "un autre long secret"})
-    assert answer.status_code == 200
+    response = await site.anonymous().post("/session", json=SIGN_IN | {"password": "un autre long secret"})
+    assert response.status_code == 200
     assert (await change_password(await site.by_token("VIE"))).status_code == 422
 
 
@@ -264,12 +264,12 @@ async def test_every_failed_sign_in_gets_the_same_response(site, monkeypatch):
     verified = []
     register = rate_limit.register
     monkeypatch.setattr(rate_limit, "register", lambda *given: verified.append(given) or register(*given))
-    answers = [await site.anonymous().post("/session", json=body) for body in WRONG]
-    bodies = [{**answer.json(), "request_id": None} for answer in answers]
-    assert [answer.status_code for answer in answers] == [401] * len(WRONG)
+    responses = [await site.anonymous().post("/session", json=body) for body in WRONG]
+    bodies = [{**response.json(), "request_id": None} for response in responses]
+    assert [response.status_code for response in responses] == [401] * len(WRONG)
     assert bodies == [bodies[0]] * len(WRONG)
     assert len(verified) == len(WRONG)
-    assert {answer.headers.get("Set-Cookie") for answer in answers} == {None}
+    assert {response.headers.get("Set-Cookie") for response in responses} == {None}
 
 
 async def test_each_failed_sign_in_computes_one_hash(site, monkeypatch):

@@ -21,13 +21,13 @@ async def set_up(site, code, **more):
 async def test_the_first_admin_signs_up_and_is_signed_in(empty_site):
     code = await first_admin_code(empty_site)
     client = empty_site.anonymous()
-    answer = await client.post("/setup", json=BODY | {"code": code})
-    assert answer.status_code == 200
-    assert answer.headers["Cache-Control"] == "no-store"
-    user = answer.json()["user"]
+    response = await client.post("/setup", json=BODY | {"code": code})
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    user = response.json()["user"]
     assert (user["trigram"], user["first_name"], user["role"], user["active"]) == ("BOS", "Zoé", "admin", True)
     me = (await client.get("/me")).json()
-    assert me == {"user": user, "scope": "admin", "via": "session", "csrf_token": answer.json()["csrf_token"]}
+    assert me == {"user": user, "scope": "admin", "via": "session", "csrf_token": response.json()["csrf_token"]}
     assert await empty_site.write(invitations.invite_first) is None
     for again in (
         await set_up(empty_site, code),
@@ -40,19 +40,19 @@ async def test_the_first_admin_signs_up_and_is_signed_in(empty_site):
 async def test_one_of_twenty_concurrent_setups_creates_the_first_admin(empty_site):
     # Use one code, and another code from a second server.
     codes = [await first_admin_code(empty_site)] * 15 + [await first_admin_code(empty_site)] * 5
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *[set_up(empty_site, code, trigram=f"B{number}") for number, code in enumerate(codes)]
     )
-    assert sorted(answer.status_code for answer in answers) == [200, *[410] * 19]
-    (winner,) = [answer.json()["user"]["trigram"] for answer in answers if answer.status_code == 200]
+    assert sorted(response.status_code for response in responses) == [200, *[410] * 19]
+    (winner,) = [response.json()["user"]["trigram"] for response in responses if response.status_code == 200]
     admin = await empty_site.by_session(winner)
     assert [user["trigram"] for user in (await admin.get("/users")).json()["items"]] == [winner]
 
 
 async def test_an_existing_user_can_become_the_first_admin(empty_site):
     await empty_site.add("bos", role="viewer", last_name="Martin", active=False)
-    answer = await set_up(empty_site, await first_admin_code(empty_site))
-    user = answer.json()["user"]
+    response = await set_up(empty_site, await first_admin_code(empty_site))
+    user = response.json()["user"]
     assert (user["trigram"], user["first_name"], user["last_name"]) == ("bos", "Zoé", "Martin")
     assert (user["role"], user["active"], user["version"]) == ("admin", True, 2)
 
@@ -66,17 +66,17 @@ async def test_a_setup_code_expires_after_15_minutes(empty_site, clock):
 
 async def test_a_setup_code_remains_valid_after_a_failed_attempt(empty_site):
     code = await first_admin_code(empty_site)
-    answer = await set_up(empty_site, code, trigram=None)
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/trigram")
-    answer = await set_up(empty_site, code, password="court")  # noqa: S106 -- only a test password
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/password")
+    response = await set_up(empty_site, code, trigram=None)
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/trigram")
+    response = await set_up(empty_site, code, password="court")  # noqa: S106 -- only a test password
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/password")
     assert (await set_up(empty_site, code)).status_code == 200
 
 
 async def invite(site, trigram):
-    answer = await (await site.by_token("ADM")).post(f"/users/{trigram}/invitation")
-    assert answer.status_code == 201, answer.text
-    url = answer.json()["url"]
+    response = await (await site.by_token("ADM")).post(f"/users/{trigram}/invitation")
+    assert response.status_code == 201, response.text
+    url = response.json()["url"]
     assert url.startswith("http://machine-monitor/ui/setup#code=")
     return url.partition("#code=")[2]
 
@@ -87,16 +87,16 @@ async def test_an_invitation_can_be_used_once(site):
         assert (
             await site.anonymous().post("/setup", json={"code": code, "password": PASSWORD} | wrong)
         ).status_code == 422
-    answer = await site.anonymous().post("/setup", json={"code": code, "password": PASSWORD, "first_name": "Léa"})
-    assert (answer.json()["user"]["role"], answer.json()["user"]["first_name"]) == ("lead", "Léa")
+    response = await site.anonymous().post("/setup", json={"code": code, "password": PASSWORD, "first_name": "Léa"})
+    assert (response.json()["user"]["role"], response.json()["user"]["first_name"]) == ("lead", "Léa")
     assert (await set_up(site, code, trigram="LEA")).status_code == 410
     assert (await (await site.by_session("LEA")).get("/me")).json()["user"]["trigram"] == "LEA"
 
 
 async def test_one_of_many_concurrent_uses_of_an_invitation_succeeds(site):
     code = await invite(site, "OPE")
-    answers = await asyncio.gather(*[set_up(site, code, trigram="OPE") for _ in range(8)])
-    assert sorted(answer.status_code for answer in answers) == [200, *[410] * 7]
+    responses = await asyncio.gather(*[set_up(site, code, trigram="OPE") for _ in range(8)])
+    assert sorted(response.status_code for response in responses) == [200, *[410] * 7]
 
 
 async def test_an_invitation_is_void_when_expired_replaced_or_for_an_inactive_user(site, clock):
@@ -131,10 +131,10 @@ async def test_the_last_admin_cannot_be_removed(site, method, body, pointer):
     await site.add("AD2", role="admin")
     admin = await site.by_token("ADM")
     # An admin without a password cannot sign in and does not count.
-    answer = await admin.request(method, "/users/ADM", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
-    [fault] = answer.json()["errors"]
-    assert (fault["code"], fault.get("pointer")) == ("last-admin", pointer)
+    response = await admin.request(method, "/users/ADM", json=body)
+    assert (response.status_code, response.json()["code"]) == (409, "conflict")
+    [error] = response.json()["errors"]
+    assert (error["code"], error.get("pointer")) == ("last-admin", pointer)
     assert (await admin.patch("/users/ADM", json={"last_name": "X", "role": "admin"})).status_code == 200
     assert (await admin.request(method, "/users/AD2", json=body)).status_code < 300
     if method == "DELETE":
@@ -151,11 +151,11 @@ async def test_two_admins_who_demote_each_other_leave_one_admin(site):
         await site.add(name, role="admin")
         await site.set_password(name)
         one, other = await site.by_token("ADM"), await site.by_token(name)
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             one.patch(f"/users/{name}", json={"role": "viewer"}),
             other.patch("/users/ADM", json={"active": False}),
         )
-        assert sorted(answer.status_code for answer in answers) in ([200, 409], [200, 401], [200, 403])
+        assert sorted(response.status_code for response in responses) in ([200, 409], [200, 401], [200, 403])
         users = [(await client.get("/me")).json().get("user") for client in (one, other)]
         (left,) = [user["trigram"] for user in users if user and user["role"] == "admin"]
         await (other if left == name else one).patch("/users/ADM", json={"active": True, "role": "admin"})
@@ -191,5 +191,5 @@ async def test_links_use_the_host_of_the_request(database_url):
     async with opened(database_url, allowed_hosts="monitor.example") as site:
         await site.add_users()
         client = await site.by_token("ADM")
-        answer = await client.post("https://monitor.example/users/OPE/invitation")
-        assert answer.json()["url"].startswith("https://monitor.example/ui/setup#code=")
+        response = await client.post("https://monitor.example/users/OPE/invitation")
+        assert response.json()["url"].startswith("https://monitor.example/ui/setup#code=")

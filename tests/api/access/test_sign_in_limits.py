@@ -33,9 +33,9 @@ async def test_an_account_is_limited_at_each_address_by_itself(site, clock, trig
     spellings = [trigram.lower(), trigram] * (rate_limit.MAX_PER_ACCOUNT // 2)
     assert [(await sign_in(browser(site), name)).status_code for name in spellings] == [401] * len(spellings)
     for password in (WRONG, PASSWORD):
-        answer = await sign_in(browser(site), trigram, password)
-        assert (answer.status_code, answer.json()["code"]) == (429, "rate-limited")
-        assert 0 < int(answer.headers["Retry-After"]) <= 900
+        response = await sign_in(browser(site), trigram, password)
+        assert (response.status_code, response.json()["code"]) == (429, "rate-limited")
+        assert 0 < int(response.headers["Retry-After"]) <= 900
     expected = 200 if trigram == "ADM" else 401
     assert (await sign_in(browser(site, ELSEWHERE), trigram, PASSWORD)).status_code == expected
     clock.advance(minutes=16)
@@ -95,11 +95,11 @@ async def test_the_number_of_known_devices_of_a_user_is_bounded(site, monkeypatc
     browsers = [browser(site, f"10.0.0.{number}") for number in range(3)]
     for client in browsers:
         await sign_in(client, password=PASSWORD)
-    found = [
+    digests = [
         await site.database.read(lambda tx, c=client: known_devices.find(tx, "adm", c.cookies["mm_device"]))
         for client in browsers
     ]
-    assert [digest is not None for digest in found] == [False, True, True]
+    assert [digest is not None for digest in digests] == [False, True, True]
 
 
 async def test_an_address_is_limited_for_all_accounts(site, monkeypatch):
@@ -115,8 +115,8 @@ async def test_an_address_is_limited_for_all_accounts(site, monkeypatch):
 
 async def test_what_is_no_address_is_counted_together(site, monkeypatch):
     monkeypatch.setattr(rate_limit, "MAX_PER_ADDRESS", 4)
-    found = [(await sign_in(browser(site, "a" * number), f"no{number}")).status_code for number in range(1, 7)]
-    assert found == [401, 401, 401, 401, 429, 429]
+    results = [(await sign_in(browser(site, "a" * number), f"no{number}")).status_code for number in range(1, 7)]
+    assert results == [401, 401, 401, 401, 429, 429]
 
 
 async def test_a_rejected_attempt_does_not_count_for_the_address(site, monkeypatch):
@@ -138,8 +138,8 @@ async def test_changing_a_password_has_its_own_limit(site):
     await statuses(browser(site), rate_limit.MAX_PER_ACCOUNT)
     client = await site.by_token("ADM")
     body = {"current": WRONG, "new": "un autre long secret"}
-    found = [(await client.put("/me/password", json=body)).status_code for _ in range(rate_limit.MAX_PER_ACCOUNT)]
-    assert found == [422] * rate_limit.MAX_PER_ACCOUNT
+    results = [(await client.put("/me/password", json=body)).status_code for _ in range(rate_limit.MAX_PER_ACCOUNT)]
+    assert results == [422] * rate_limit.MAX_PER_ACCOUNT
     assert (await client.put("/me/password", json=body | {"current": PASSWORD})).status_code == 429
     assert await statuses(browser(site, ELSEWHERE), 1, password=PASSWORD) == [200]
 
@@ -152,7 +152,7 @@ async def test_failed_sign_ins_are_logged_and_counted(site, caplog):
     caplog.set_level(logging.WARNING, "machine_monitor")
     before = {result: counted(result) for result in ("success", "failure", "limited")}
     client = browser(site)
-    answer = await sign_in(client)
+    response = await sign_in(client)
     await sign_in(client, "a whole password, typed in the wrong place")
     await statuses(client, rate_limit.MAX_PER_ACCOUNT)
     await sign_in(browser(site, ELSEWHERE), password=PASSWORD)
@@ -163,13 +163,13 @@ async def test_failed_sign_ins_are_logged_and_counted(site, caplog):
         "failure": failures,
         "limited": 1,
     }
-    found = [record.fields for record in caplog.records if record.message == "sign-in failed"]
-    assert len(found) == failures + 1
-    assert found[0] == {
-        "request_id": answer.json()["request_id"],
+    events = [record.fields for record in caplog.records if record.message == "sign-in failed"]
+    assert len(events) == failures + 1
+    assert events[0] == {
+        "request_id": response.json()["request_id"],
         "result": "failure",
         "account": "ADM",
         "remote": HERE,
     }
-    assert found[1]["account"] is None
-    assert "password" not in json.dumps(found)
+    assert events[1]["account"] is None
+    assert "password" not in json.dumps(events)

@@ -36,7 +36,7 @@ async def refused(site, headers, address="10.0.0.1"):
     if start["status"] == 200:
         await stream.leave()
         return None
-    await stream.answer
+    await stream.task
     return start
 
 
@@ -104,7 +104,7 @@ async def test_a_quiet_stream_ends_when_its_token_runs_out(site, clock):
     assert (await stream.take())[0]["body"].startswith(b":")
     clock.advance(days=1, seconds=1)
     assert await asyncio.wait_for(stream.rest(), 5)
-    assert stream.answer.done()
+    assert stream.task.done()
 
 
 @pytest.mark.usefixtures("quick_polls", "quick_checks")

@@ -15,20 +15,20 @@ BODY = {"name": "Étiquettes", "scope": "read"}
 
 
 async def make(client, status=201, **more):
-    answer = await client.post("/tokens", json=BODY | more)
-    assert answer.status_code == status, answer.text
-    return answer.json()
+    response = await client.post("/tokens", json=BODY | more)
+    assert response.status_code == status, response.text
+    return response.json()
 
 
 async def test_a_token_is_shown_once_and_then_without_its_text(site):
     client = await site.by_token("OPE", "write")
-    answer = await client.post("/tokens", json=BODY)
-    token = answer.json()
+    response = await client.post("/tokens", json=BODY)
+    token = response.json()
     assert list(token) == ["id", "name", "user", "scope", "created_at", "expires_at", "last_used_at", "token"]
     assert re.fullmatch(rf"mm_{token['id']}_[A-Za-z0-9_-]{{43}}", token["token"])
-    assert answer.headers["Location"] == f"/tokens/{token['id']}"
-    assert answer.headers["Cache-Control"] == "no-store"
-    shown = (await client.get(answer.headers["Location"])).json()
+    assert response.headers["Location"] == f"/tokens/{token['id']}"
+    assert response.headers["Cache-Control"] == "no-store"
+    shown = (await client.get(response.headers["Location"])).json()
     assert shown == {name: value for name, value in token.items() if name != "token"}
     assert shown in (await client.get("/tokens")).json()["items"]
     assert (await site.with_token(token["token"]).get("/me")).json() == {
@@ -73,8 +73,8 @@ async def test_a_credential_cannot_create_a_token_of_a_wider_scope(site):
         client = await site.by_token("ADM", scope)
         for requested in SCOPES:
             fits = SCOPES.index(requested) <= SCOPES.index(scope)
-            found = await make(client, 201 if fits else 403, scope=requested)
-            assert fits or found["errors"][0]["pointer"] == "/scope"
+            body = await make(client, 201 if fits else 403, scope=requested)
+            assert fits or body["errors"][0]["pointer"] == "/scope"
     # A session has the full rights of its user.
     await make(await site.by_session("ADM"), scope="admin")
 
@@ -137,9 +137,9 @@ async def test_the_list_of_tokens_supports_the_query_language(site):
         await make(admin, name=f"Nr {number}", scope=SCOPES[number % 3], user="LEA" if number % 2 else None)
 
     async def names(query):
-        answer = await admin.get(f"/tokens?{query}")
-        assert answer.status_code == 200, answer.text
-        return [token["name"] for token in answer.json()["items"]]
+        response = await admin.get(f"/tokens?{query}")
+        assert response.status_code == 200, response.text
+        return [token["name"] for token in response.json()["items"]]
 
     assert await names("name__startswith=NR&scope__gte=write&sort=-name") == ["Nr 4", "Nr 2", "Nr 1"]
     assert await names("user=LEA") == ["Nr 1", "Nr 3"]
@@ -211,7 +211,7 @@ async def test_a_secret_appears_only_in_the_response_that_creates_it(site, caplo
     cookie, csrf = session.cookies["mm_session"], session.headers["X-CSRF-Token"]
     secrets = [token, token.split("_", 2)[2], invitation, setup, cookie, PASSWORD]
     used = site.with_token(token)
-    answers = [
+    responses = [
         await used.get("/me"),
         await used.get("/users"),
         await used.get("/tokens"),
@@ -227,7 +227,7 @@ async def test_a_secret_appears_only_in_the_response_that_creates_it(site, caplo
         await session.get("/problems/unauthenticated", headers={"Authorization": f"Bearer {token}"}),
     ]
     await site.app.state.authenticator.close()
-    contents = "".join(answer.text + str(answer.headers) for answer in answers)
+    contents = "".join(response.text + str(response.headers) for response in responses)
     content = await database_content(site)
     assert "argon2id" in content
     for secret in secrets:
@@ -235,4 +235,4 @@ async def test_a_secret_appears_only_in_the_response_that_creates_it(site, caplo
         assert secret not in contents
         assert secret not in caplog.text
     assert csrf not in content
-    assert json.loads(answers[0].text)["via"] == "token"
+    assert json.loads(responses[0].text)["via"] == "token"

@@ -98,6 +98,6 @@ def path_of(log: dict) -> str:
 
 
 async def attach(client, log, *parts):
-    answer = await client.post(f"{path_of(log)}/attachments", files=[*parts])
-    assert answer.status_code == 201, answer.text
-    return answer
+    response = await client.post(f"{path_of(log)}/attachments", files=[*parts])
+    assert response.status_code == 201, response.text
+    return response

@@ -26,7 +26,7 @@ async def history(client, path):
     return (await client.get(f"{path}/history")).json()["items"]
 
 
-def faults(url: str) -> list[str]:
+def verification_faults(url: str) -> list[str]:
     database = Database(url)
     try:
         return verify(database).faults
@@ -37,10 +37,10 @@ def faults(url: str) -> list[str]:
 async def test_files_are_added_read_renamed_and_removed(client, database_url):
     log = await new_log(client, comment="It leaks.")
     assert (log["attachments"], log["attachment_count"]) == ([], 0)
-    answer = await attach(client, log, part(image(), "plate.jpg"), part(PDF, "manual.pdf"))
-    assert answer.headers["ETag"] == '"2"'
-    assert answer.content == (await client.get(path_of(log))).content
-    photo, manual = answer.json()["attachments"]
+    response = await attach(client, log, part(image(), "plate.jpg"), part(PDF, "manual.pdf"))
+    assert response.headers["ETag"] == '"2"'
+    assert response.content == (await client.get(path_of(log))).content
+    photo, manual = response.json()["attachments"]
     expected = {"name": "plate.jpg", "media_type": "image/jpeg", "bytes": len(image()), "width": 64, "height": 48}
     assert photo == photo | expected | {"sha256": digest(image()), "user": None}
     assert manual == manual | {"name": "manual.pdf", "media_type": "application/pdf", "width": None, "height": None}
@@ -60,20 +60,20 @@ async def test_files_are_added_read_renamed_and_removed(client, database_url):
     assert entries[2]["changes"]["attachment_count"] == [0, 2]
     assert entries[0]["changes"]["attachments"][0][0]["sha256"] == digest(image())
     assert [row["sha256"] for row in entries[2]["changes"]["attachments"][1]] == [digest(image()), digest(PDF)]
-    assert faults(database_url) == []
+    assert verification_faults(database_url) == []
 
 
 async def test_a_deleted_log_hides_its_files_and_a_restored_one_shows_them(client, database_url):
     log = await new_log(client)
-    found = (await attach(client, log, part(image()))).json()["attachments"][0]
+    attachment = (await attach(client, log, part(image()))).json()["attachments"][0]
     await client.delete(path_of(log))
-    assert (await client.get(f"/attachments/{found['id']}")).status_code == 410
-    assert (await client.get(f"/attachments/{found['id']}/preview")).status_code == 410
+    assert (await client.get(f"/attachments/{attachment['id']}")).status_code == 410
+    assert (await client.get(f"/attachments/{attachment['id']}/preview")).status_code == 410
     assert (await client.post(f"{path_of(log)}/attachments", files=[part(image())])).status_code == 410
     restored = (await client.post(f"{path_of(log)}/restore")).json()
-    assert (restored["attachments"], restored["attachment_count"]) == ([found], 1)
-    assert (await client.get(f"/attachments/{found['id']}")).content == image()
-    assert faults(database_url) == []
+    assert (restored["attachments"], restored["attachment_count"]) == ([attachment], 1)
+    assert (await client.get(f"/attachments/{attachment['id']}")).content == image()
+    assert verification_faults(database_url) == []
 
 
 async def test_a_put_by_id_can_be_repeated(client):
@@ -100,14 +100,14 @@ async def test_a_log_is_created_with_its_files_or_not_at_all(client, folder):
     await client.put("/machines/Press", json={})
     log = {"machine": "Press", "type": "error", "comment": "See the photo."}
     send = {"files": [("log", (None, json.dumps(log))), part(image(), "1.jpg"), part(PDF, "2.pdf")]}
-    answer = await client.post("/logs", **send, headers={"Idempotency-Key": "k"})
-    assert (answer.status_code, answer.json()["version"]) == (201, 1), answer.text
-    assert [each["name"] for each in answer.json()["attachments"]] == ["1.jpg", "2.pdf"]
-    (created,) = await history(client, answer.headers["Location"])
+    response = await client.post("/logs", **send, headers={"Idempotency-Key": "k"})
+    assert (response.status_code, response.json()["version"]) == (201, 1), response.text
+    assert [each["name"] for each in response.json()["attachments"]] == ["1.jpg", "2.pdf"]
+    (created,) = await history(client, response.headers["Location"])
     assert len(created["changes"]["attachments"][1]) == 2
     # A retry has another boundary; it is the same request.
     again = await client.post("/logs", **send, headers={"Idempotency-Key": "k"})
-    assert (again.content, again.headers["Idempotency-Replayed"]) == (answer.content, "true")
+    assert (again.content, again.headers["Idempotency-Replayed"]) == (response.content, "true")
     other = {"files": [("log", (None, json.dumps(log))), part(PDF, "1.jpg"), part(PDF, "2.pdf")]}
     reused = await client.post("/logs", **other, headers={"Idempotency-Key": "k"})
     assert reused.json()["code"] == "idempotency-key-reused"
@@ -130,18 +130,18 @@ async def test_a_machine_has_files_that_a_merge_moves(client, database_url):
     for name in ("Press", "Presse 2"):
         await client.put(f"/machines/{quote(name)}", json={"comment": "x"})
     await client.put(f"/machines/Press/attachments/{new_id()}?name=plate.jpg", content=image())
-    answer = await client.post("/machines/presse%202/attachments", files=[part(PDF, "manual.pdf")])
-    assert (answer.status_code, answer.json()["name"], answer.headers["ETag"]) == (201, "Presse 2", '"2"')
+    response = await client.post("/machines/presse%202/attachments", files=[part(PDF, "manual.pdf")])
+    assert (response.status_code, response.json()["name"], response.headers["ETag"]) == (201, "Presse 2", '"2"')
     merged = (await client.post("/machines/Presse%202/merge", json={"into": "Press"})).json()
     assert [each["name"] for each in merged["attachments"]] == ["plate.jpg", "manual.pdf"]
     assert merged["comment"] == "x"
     assert (await client.get(f"/attachments/{merged['attachments'][1]['id']}")).content == PDF
     await client.patch("/machines/Press", json={"name": "Press 1"})
     assert (await client.get("/machines", params={"q": "manual"})).json()["items"][0]["name"] == "Press 1"
-    assert faults(database_url) == []
+    assert verification_faults(database_url) == []
     assert (await client.delete("/machines/Press%201")).status_code == 204
     assert (await client.get(f"/attachments/{merged['attachments'][1]['id']}")).status_code == 404
-    assert faults(database_url) == []
+    assert verification_faults(database_url) == []
 
 
 async def test_attachments_in_a_body_are_ignored(client):
@@ -151,8 +151,8 @@ async def test_attachments_in_a_body_are_ignored(client):
     created = await client.post("/logs", json={"machine": "Press", "type": "info", **invented})
     assert (created.status_code, created.json()["attachments"]) == (201, []), created.text
     for method, body in (("PUT", log), ("PATCH", invented), ("PUT", {**log, **invented})):
-        answer = await client.request(method, path_of(log), json=body)
-        assert (answer.status_code, answer.json()) == (200, log), answer.text
+        response = await client.request(method, path_of(log), json=body)
+        assert (response.status_code, response.json()) == (200, log), response.text
     changed = (await client.put(path_of(log), json={"machine": "Press", "type": "info", "comment": "new"})).json()
     assert (changed["attachments"], changed["version"]) == (log["attachments"], 3)
     bulk = await client.post("/logs/bulk", json={"items": [{**changed, **invented, "comment": "newer"}]})
@@ -181,8 +181,8 @@ async def test_lists_filter_sort_search_and_export_attachments(client):
         "machine.attachment_count=0&sort=comment": ["n0", "n1", "n2"],
     }
     for query, expected in queries.items():
-        answer = await client.get(f"/logs?{query}")
-        assert [item["comment"] for item in answer.json()["items"]] == expected, (query, answer.text)
+        response = await client.get(f"/logs?{query}")
+        assert [item["comment"] for item in response.json()["items"]] == expected, (query, response.text)
     chosen = (await client.get(f"{path_of(one)}?fields=attachments&expand=machine")).json()
     assert chosen["attachments"][0]["name"] == "Typenschild Nordwärts.JPG"
     assert chosen["expanded"]["machine"]["attachments"] == []
@@ -210,8 +210,8 @@ async def test_a_record_has_at_most_50_files_and_a_request_10(client):
 @pytest.mark.parametrize("name", ["a/b.jpg", "a\\b", "\u202egpj.exe", "a\nb", "", "x" * 201, "..", " a"])
 async def test_a_new_name_is_refused_if_it_is_no_file_name(client, name):
     log = (await attach(client, await new_log(client), part(b"x"))).json()
-    answer = await client.patch(f"{path_of(log)}/attachments/{log['attachments'][0]['id']}", json={"name": name})
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/name")
+    response = await client.patch(f"{path_of(log)}/attachments/{log['attachments'][0]['id']}", json={"name": name})
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/name")
 
 
 async def test_a_form_must_be_whole_and_have_files(client):
@@ -229,8 +229,8 @@ async def test_a_form_must_be_whole_and_have_files(client):
         (415, {"Content-Type": "application/json"}, b"{}"),
     ]
     for status, headers, body in cases:
-        answer = await client.post(path, headers=headers, content=body)
-        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json"), body
+        response = await client.post(path, headers=headers, content=body)
+        assert (response.status_code, response.headers["Content-Type"]) == (status, "application/problem+json"), body
     assert (await client.post(path, headers=form, content=whole)).status_code == 201
     assert (await client.get(path_of(log))).json()["attachment_count"] == 1
 
@@ -238,8 +238,8 @@ async def test_a_form_must_be_whole_and_have_files(client):
 async def test_a_put_takes_no_form_with_files(client, folder):
     log = await new_log(client, comment="before")
     body = ("log", (None, json.dumps({"machine": "Press", "type": "info", "comment": "after"})))
-    answer = await client.put(path_of(log), files=[body, part(b"x")])
-    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+    response = await client.put(path_of(log), files=[body, part(b"x")])
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported-media-type")
     assert (await client.get(path_of(log))).json() == log
     assert [path for path in folder.rglob("*") if path.is_file()] == []
 
@@ -255,10 +255,10 @@ async def test_a_file_may_be_too_large(database_url, folder):
             yield large
 
         for content in (large, chunks()):
-            answer = await client.put(f"{path_of(log)}/attachments/{new_id()}", content=content)
-            assert (answer.status_code, answer.json()["code"]) == (413, "file-too-large")
-        answer = await client.post(f"{path_of(log)}/attachments", files=[part(b"small"), part(large)])
-        assert (answer.status_code, answer.json()["code"]) == (413, "file-too-large")
+            response = await client.put(f"{path_of(log)}/attachments/{new_id()}", content=content)
+            assert (response.status_code, response.json()["code"]) == (413, "file-too-large")
+        response = await client.post(f"{path_of(log)}/attachments", files=[part(b"small"), part(large)])
+        assert (response.status_code, response.json()["code"]) == (413, "file-too-large")
         assert (await client.get(path_of(log))).json()["attachment_count"] == 1
     assert [*folder.glob("incoming/*")] == []
 
@@ -266,13 +266,13 @@ async def test_a_file_may_be_too_large(database_url, folder):
 async def test_without_a_folder_uploads_are_refused_and_the_rest_works(postgresql_database_url):
     async with serving(Settings(database_url=postgresql_database_url)) as client:
         log = await new_log(client)
-        for answer in (
+        for response in (
             await client.post(f"{path_of(log)}/attachments", files=[part(image())]),
             await client.put(f"{path_of(log)}/attachments/{new_id()}", content=image()),
             await client.post("/logs", files=[("log", (None, '{"machine": "Press", "type": "info"}')), part(image())]),
         ):
-            assert (answer.status_code, answer.json()["code"]) == (503, "files-unavailable")
-            assert "MM_FILES" in answer.json()["detail"]
+            assert (response.status_code, response.json()["code"]) == (503, "files-unavailable")
+            assert "MM_FILES" in response.json()["detail"]
         assert (await client.get(path_of(log))).json() == log
 
 
@@ -319,9 +319,9 @@ async def test_too_many_files_that_are_decoded_at_once_are_refused_in_words_abou
         require_busy(refused, "decoding too many files")
 
 
-def require_busy(answer, words):
-    problem = answer.json()
-    assert (answer.status_code, problem["code"], answer.headers["Retry-After"]) == (503, "files-unavailable", "5")
+def require_busy(response, words):
+    problem = response.json()
+    assert (response.status_code, problem["code"], response.headers["Retry-After"]) == (503, "files-unavailable", "5")
     assert words in problem["detail"]
     assert "database" not in f"{problem['title']} {problem['detail']}".lower()
 
@@ -341,5 +341,5 @@ async def test_a_store_that_cannot_be_read_is_a_problem(client, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(FolderStore, "open", fail)
-    answer = await client.get(f"/attachments/{log['attachments'][0]['id']}")
-    assert (answer.status_code, answer.json()["code"]) == (503, "files-unavailable")
+    response = await client.get(f"/attachments/{log['attachments'][0]['id']}")
+    assert (response.status_code, response.json()["code"]) == (503, "files-unavailable")

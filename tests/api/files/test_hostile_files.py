@@ -69,18 +69,18 @@ IMAGES = [
 async def test_hostile_files_are_stored_as_they_came_and_never_run(client, record_counts):
     log = await new_log(client)
     for name, content, media_type, sent in FILES:
-        answer = await client.put(f"/logs/{log['uuid']}/attachments/{new_id()}?name={name}", content=content)
-        assert answer.status_code == 201, answer.text
-        found = answer.json()["attachments"][-1]
-        assert (found["name"], found["media_type"], found["width"]) == (name, media_type, None)
-        assert found["sha256"] == digest(content)
-        served = await client.get(f"/attachments/{found['id']}")
+        response = await client.put(f"/logs/{log['uuid']}/attachments/{new_id()}?name={name}", content=content)
+        assert response.status_code == 201, response.text
+        attachment = response.json()["attachments"][-1]
+        assert (attachment["name"], attachment["media_type"], attachment["width"]) == (name, media_type, None)
+        assert attachment["sha256"] == digest(content)
+        served = await client.get(f"/attachments/{attachment['id']}")
         assert served.content == content
         assert served.headers["Content-Type"] == (sent or media_type), name
         assert served.headers["Content-Disposition"].startswith("attachment; "), name
         assert served.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
         assert served.headers["X-Content-Type-Options"] == "nosniff"
-        assert (await client.get(f"/attachments/{found['id']}/preview")).status_code == 404, name
+        assert (await client.get(f"/attachments/{attachment['id']}/preview")).status_code == 404, name
     record_counts(len(FILES), run=0, decoded_beyond_bounds=0)
 
 
@@ -88,14 +88,14 @@ async def test_images_are_shown_whatever_their_name_says(client):
     log = await new_log(client)
     for form, media_type in IMAGES:
         content = image(form) + SCRIPT
-        answer = await client.put(f"/logs/{log['uuid']}/attachments/{new_id()}?name=a.html", content=content)
-        found = answer.json()["attachments"][-1]
-        assert (found["media_type"], found["width"]) == (media_type, 64)
-        served = await client.get(f"/attachments/{found['id']}")
+        response = await client.put(f"/logs/{log['uuid']}/attachments/{new_id()}?name=a.html", content=content)
+        attachment = response.json()["attachments"][-1]
+        assert (attachment["media_type"], attachment["width"]) == (media_type, 64)
+        served = await client.get(f"/attachments/{attachment['id']}")
         assert (served.content, served.headers["Content-Type"]) == (content, media_type)
         assert served.headers["Content-Disposition"].startswith("inline; ")
         assert served.headers["Content-Security-Policy"].startswith("sandbox; ")
-        preview = await client.get(f"/attachments/{found['id']}/preview")
+        preview = await client.get(f"/attachments/{attachment['id']}/preview")
         assert (preview.status_code, SCRIPT in preview.content) == (200, False), form
 
 
@@ -132,9 +132,9 @@ async def test_names_of_a_form_are_cleaned(client):
     body = b"".join(
         b'--b\r\nContent-Disposition: form-data; name="files"; filename="%b"\r\n\r\nx\r\n' % name for name in names
     )
-    answer = await client.post(f"/logs/{log['uuid']}/attachments", headers=form, content=body + b"--b--\r\n")
-    assert answer.status_code == 201, answer.text
-    assert [each["name"] for each in answer.json()["attachments"]] == ["a.jpg", "ab.jpg", "ÿþ.jpg", "file"]
+    response = await client.post(f"/logs/{log['uuid']}/attachments", headers=form, content=body + b"--b--\r\n")
+    assert response.status_code == 201, response.text
+    assert [each["name"] for each in response.json()["attachments"]] == ["a.jpg", "ab.jpg", "ÿþ.jpg", "file"]
     # A form in which a browser's user has chosen no file.
     empty = b'--b\r\nContent-Disposition: form-data; name="files"; filename=""\r\n\r\n\r\n--b--\r\n'
     assert (await client.post(f"/logs/{log['uuid']}/attachments", headers=form, content=empty)).status_code == 422
@@ -144,10 +144,10 @@ async def test_a_large_picture_of_a_phone_has_a_preview(client):
     """One of 108 million pixels is what the largest cameras make; it is within the bound of memory."""
     log = await new_log(client)
     content = image("JPEG", 12_000, 9_000, "L", quality=10)
-    answer = await client.post(f"/logs/{log['uuid']}/attachments", files=[part(content)])
-    found = answer.json()["attachments"][0]
-    assert (found["width"], found["height"]) == (12_000, 9_000)
-    assert (await client.get(f"/attachments/{found['id']}/preview?size=320")).status_code == 200
+    response = await client.post(f"/logs/{log['uuid']}/attachments", files=[part(content)])
+    attachment = response.json()["attachments"][0]
+    assert (attachment["width"], attachment["height"]) == (12_000, 9_000)
+    assert (await client.get(f"/attachments/{attachment['id']}/preview?size=320")).status_code == 200
 
 
 @pytest.mark.slow
@@ -200,5 +200,5 @@ async def test_a_decoder_that_cannot_start_is_a_problem_that_says_so(client, mon
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(decoding.subprocess, "Popen", fail)
-    answer = await client.post(f"/logs/{log['uuid']}/attachments", files=[part(image())])
-    assert (answer.status_code, answer.json()["code"]) == (503, "files-unavailable")
+    response = await client.post(f"/logs/{log['uuid']}/attachments", files=[part(image())])
+    assert (response.status_code, response.json()["code"]) == (503, "files-unavailable")

@@ -19,24 +19,24 @@ async def test_previews_are_upright_small_and_without_metadata(client):
     log = await new_log(client)
     for form in ("JPEG", "HEIF", "WEBP"):
         log = (await attach(client, log, part(phone_photo(form)))).json()
-        found = log["attachments"][-1]
-        assert (found["width"], found["height"]) == (480, 640), form
-        original = await client.get(f"/attachments/{found['id']}")
+        attachment = log["attachments"][-1]
+        assert (attachment["width"], attachment["height"]) == (480, 640), form
+        original = await client.get(f"/attachments/{attachment['id']}")
         assert original.content == phone_photo(form)
         for size, shape in (("", (240, 320)), ("?size=320", (240, 320)), ("?size=1280", (480, 640))):
-            answer = await client.get(f"/attachments/{found['id']}/preview{size}")
-            assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
-            with Image.open(BytesIO(answer.content)) as preview:
+            response = await client.get(f"/attachments/{attachment['id']}/preview{size}")
+            assert (response.status_code, response.headers["Content-Type"]) == (200, "image/jpeg")
+            with Image.open(BytesIO(response.content)) as preview:
                 assert (preview.size, dict(preview.getexif())) == (shape, {})
                 # The left half of what the camera wrote is the upper half.
                 red, _, blue = preview.getpixel((10, 10))
                 assert (red > 200, blue < 50) == (True, True)
         unchanged = await client.get(
-            f"/attachments/{found['id']}/preview", headers={"If-None-Match": f'"{found["sha256"]}-320"'}
+            f"/attachments/{attachment['id']}/preview", headers={"If-None-Match": f'"{attachment["sha256"]}-320"'}
         )
         assert (unchanged.status_code, unchanged.content) == (304, b"")
     for bad in ("size=64", "size=320&size=320", "width=3"):
-        assert (await client.get(f"/attachments/{found['id']}/preview?{bad}")).status_code == 422
+        assert (await client.get(f"/attachments/{attachment['id']}/preview?{bad}")).status_code == 422
 
 
 async def test_previews_are_ready_soon_after_the_upload(client, folder):
@@ -46,8 +46,8 @@ async def test_previews_are_ready_soon_after_the_upload(client, folder):
 
 
 async def test_previews_are_looked_up_outside_the_event_loop(client, folder, monkeypatch):
-    found = (await attach(client, await new_log(client), part(image()))).json()["attachments"][0]
-    path, stat, threads = f"/attachments/{found['id']}/preview", Path.stat, []
+    attachment = (await attach(client, await new_log(client), part(image()))).json()["attachments"][0]
+    path, stat, threads = f"/attachments/{attachment['id']}/preview", Path.stat, []
 
     def record_thread(self, **options):
         if (folder / "previews") in self.parents:

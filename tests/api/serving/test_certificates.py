@@ -15,9 +15,10 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from machine_monitor.api.serving.https import certificates, files, host_names
+from machine_monitor.api.serving.https.files import CertificateError
 from machine_monitor.api.serving.https.host_names import HostNames
 from machine_monitor.config import Settings
-from machine_monitor.errors import BadSetting, CertificateError
+from machine_monitor.errors import BadSetting
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -243,8 +244,8 @@ def test_the_folder_is_beside_the_database(settings, expected):
 @pytest.fixture
 def machine(monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "Shop.Example.com")
-    found = ["192.168.1.20", "172.17.0.1", "127.0.0.1", "169.254.3.4", "192.168.1.20"]
-    monkeypatch.setattr(host_names, "_source_addresses", lambda: iter([*found, "2a00:1450::9", "fd00::2"]))
+    addresses = ["192.168.1.20", "172.17.0.1", "127.0.0.1", "169.254.3.4", "192.168.1.20"]
+    monkeypatch.setattr(host_names, "_source_addresses", lambda: iter([*addresses, "2a00:1450::9", "fd00::2"]))
     monkeypatch.setattr(host_names, "_interface_addresses", list)
 
 

@@ -37,8 +37,8 @@ async def raw(client, method, path, accepted, **options):
     """Send a request, and return the response and the bytes that were sent."""
     headers = {"Accept-Encoding": accepted} | options.pop("headers", {})
     request = client.build_request(method, path, headers=headers, **options)
-    answer = await client.send(request, stream=True)
-    return answer, b"".join([part async for part in answer.aiter_raw()])
+    response = await client.send(request, stream=True)
+    return response, b"".join([part async for part in response.aiter_raw()])
 
 
 @pytest.mark.parametrize(
@@ -83,28 +83,30 @@ async def test_json_csv_and_ndjson_are_compressed_if_the_client_accepts_it(datab
     async with running(database_url) as app, client_of(app) as client:
         for path, media_type in COMPRESSED:
             plain, content = await raw(client, "GET", path, "identity")
-            answer, sent = await raw(client, "GET", path, "br;q=1, gzip;q=0.5")
-            assert (answer.headers["Content-Encoding"], answer.headers["Content-Type"]) == ("gzip", media_type), path
+            response, sent = await raw(client, "GET", path, "br;q=1, gzip;q=0.5")
+            assert (response.headers["Content-Encoding"], response.headers["Content-Type"]) == ("gzip", media_type), (
+                path
+            )
             assert ("Content-Encoding" in plain.headers, len(sent) < len(content) / 2) == (False, True), path
-            assert plain.headers["Vary"] == answer.headers["Vary"] == "Accept-Encoding", path
+            assert plain.headers["Vary"] == response.headers["Vary"] == "Accept-Encoding", path
             if "problem" not in media_type:
                 assert gzip.decompress(sent) == content, path
-            for got in (plain, answer):
+            for got in (plain, response):
                 head, nothing = await raw(client, "HEAD", path, got.request.headers["Accept-Encoding"])
                 kept = ("Content-Encoding", "Content-Type", "ETag", "Link", "Vary")
                 assert [head.headers.get(name) for name in kept] == [got.headers.get(name) for name in kept], path
                 assert nothing == b"", path
         for path in NOT_COMPRESSED:
-            answer, _ = await raw(client, "GET", path, "gzip")
-            assert (answer.status_code, "Content-Encoding" in answer.headers) == (200, False), path
+            response, _ = await raw(client, "GET", path, "gzip")
+            assert (response.status_code, "Content-Encoding" in response.headers) == (200, False), path
 
 
 async def test_the_etag_names_the_version_whatever_the_encoding(database_url):
     fill(database_url, 2, comment="long " * 300)
     async with running(database_url) as app, client_of(app) as client:
         for accepted in ("gzip", "identity"):
-            answer, sent = await raw(client, "GET", LOG, accepted)
-            assert (answer.headers["ETag"], answer.headers["Content-Length"]) == ('"1"', str(len(sent)))
+            response, sent = await raw(client, "GET", LOG, accepted)
+            assert (response.headers["ETag"], response.headers["Content-Length"]) == ('"1"', str(len(sent)))
             head, _ = await raw(client, "HEAD", LOG, accepted)
             assert head.headers["Content-Length"] == str(len(sent))
             known, nothing = await raw(client, "GET", LOG, accepted, headers={"If-None-Match": '"1"'})
@@ -121,11 +123,11 @@ async def test_a_replayed_response_has_the_same_content_in_any_encoding(database
     async with running(database_url) as app, client_of(app) as client:
         contents = []
         for accepted in ("gzip", "identity", "gzip"):
-            answer, sent = await raw(client, "POST", "/logs", accepted, json=body, headers={"Idempotency-Key": "one"})
-            assert (answer.status_code, answer.headers["ETag"]) == (201, '"1"')
-            assert answer.headers.get("Content-Encoding") == ("gzip" if accepted == "gzip" else None)
+            response, sent = await raw(client, "POST", "/logs", accepted, json=body, headers={"Idempotency-Key": "one"})
+            assert (response.status_code, response.headers["ETag"]) == (201, '"1"')
+            assert response.headers.get("Content-Encoding") == ("gzip" if accepted == "gzip" else None)
             contents.append(gzip.decompress(sent) if accepted == "gzip" else sent)
-        assert answer.headers["Idempotency-Replayed"] == "true"
+        assert response.headers["Idempotency-Replayed"] == "true"
         assert contents == [contents[0]] * 3
 
 
@@ -156,11 +158,11 @@ async def test_secrets_and_event_streams_are_never_compressed(database_url):
         admin = await site.by_session("ADM")
         for number in range(12):
             body = {"name": f"{number} {'x' * 80}", "scope": "read"}
-            answer, _ = await raw(admin, "POST", "/tokens", "gzip", json=body)
-            assert (answer.status_code, "Content-Encoding" in answer.headers) == (201, False)
+            response, _ = await raw(admin, "POST", "/tokens", "gzip", json=body)
+            assert (response.status_code, "Content-Encoding" in response.headers) == (201, False)
         for path in ("/tokens", "/me", "/me/sessions", f"/me?{'&'.join(f'no{number}=1' for number in range(20))}"):
-            answer, sent = await raw(admin, "GET", path, "gzip")
-            assert ("Content-Encoding" in answer.headers, "Vary" in answer.headers) == (False, False), path
+            response, sent = await raw(admin, "GET", path, "gzip")
+            assert ("Content-Encoding" in response.headers, "Vary" in response.headers) == (False, False), path
             assert len(sent) > 1024 or path.startswith("/me"), path
     async with running(database_url, anonymous="read") as app:
         client = PacedClient(app, "/events?since=0", accept_encoding="gzip")

@@ -109,6 +109,9 @@ async def test_the_csp_of_the_page_allows_only_this_host(web):
     sources = dict(part.split(" ", 1) for part in policy.split("; "))
     assert sources["default-src"] == sources["base-uri"] == sources["frame-ancestors"] == "'none'"
     assert sources["script-src"] == sources["style-src"] == sources["connect-src"] == "'self'"
+    # Pictures of files that wait on the device. A script, a frame or a request cannot be a blob.
+    assert sources["img-src"] == "'self' data: blob:"
+    assert policy.count("blob:") == 1
     assert sources["require-trusted-types-for"] == "'script'"
     assert (await web.get("/logs")).headers["Content-Security-Policy"] != policy
 

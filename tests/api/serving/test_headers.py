@@ -37,21 +37,21 @@ ALWAYS = {
     ],
 )
 async def test_every_response_has_the_security_headers(client, method, path):
-    answer = await client.request(method, path)
-    assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
-    assert "camera=(self)" in answer.headers["Permissions-Policy"]
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
-    assert "Strict-Transport-Security" not in answer.headers
-    names = [name for name, _ in answer.headers.raw]
+    response = await client.request(method, path)
+    assert {name: response.headers.get(name) for name in ALWAYS} == ALWAYS
+    assert "camera=(self)" in response.headers["Permissions-Policy"]
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+    assert "Strict-Transport-Security" not in response.headers
+    names = [name for name, _ in response.headers.raw]
     assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson", "xlsx"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_exports_are_not_stored(client, method, form):
-    answer = await client.request(method, f"/machines.{form}")
-    assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS | {"Cache-Control": "no-store"}
+    response = await client.request(method, f"/machines.{form}")
+    assert {name: response.headers.get(name) for name in ALWAYS} == ALWAYS | {"Cache-Control": "no-store"}
 
 
 async def test_500_and_304_responses_have_the_security_headers(client, monkeypatch):
@@ -60,8 +60,8 @@ async def test_500_and_304_responses_have_the_security_headers(client, monkeypat
     monkeypatch.setattr("machine_monitor.database.connect.Database.fetch", None)
     crashed = await client.get("/logs")
     assert (not_modified.status_code, crashed.status_code) == (304, 500)
-    for answer in (not_modified, crashed):
-        assert {name: answer.headers.get(name) for name in ALWAYS} == ALWAYS
+    for response in (not_modified, crashed):
+        assert {name: response.headers.get(name) for name in ALWAYS} == ALWAYS
 
 
 async def test_responses_over_tls_have_hsts(sqlite_database_url):
@@ -82,10 +82,10 @@ async def test_the_forwarded_scheme_decides_the_kind_of_cookie(sqlite_database_u
         transport = httpx2.ASGITransport(ProxyHeadersMiddleware(site.app))
         headers = {"X-Forwarded-Proto": forwarded}
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
-            answer = await client.post("/session", json={"trigram": "ADM", "password": PASSWORD})
-            assert answer.headers["Set-Cookie"].startswith("__Host-" if expected == "https" else "mm_session")
-            assert ("Strict-Transport-Security" in answer.headers) == (expected == "https")
-            cookie = {"Cookie": answer.headers["Set-Cookie"].split(";")[0]}
+            response = await client.post("/session", json={"trigram": "ADM", "password": PASSWORD})
+            assert response.headers["Set-Cookie"].startswith("__Host-" if expected == "https" else "mm_session")
+            assert ("Strict-Transport-Security" in response.headers) == (expected == "https")
+            cookie = {"Cookie": response.headers["Set-Cookie"].split(";")[0]}
             assert (await client.get("/me", headers=cookie)).status_code == 200
 
 
@@ -105,20 +105,20 @@ async def test_a_forwarded_address_that_is_none_is_ignored(sqlite_database_url, 
     app = create_app(Settings(database_url=sqlite_database_url), lambda _event, **fields: seen.append(fields["remote"]))
     transport = httpx2.ASGITransport(ProxyHeadersMiddleware(app))
     async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport) as client:
-        answer = await client.get("http://localhost/healthz", headers={"X-Forwarded-For": forwarded})
-    assert (answer.status_code, seen) == (200, [logged])
+        response = await client.get("http://localhost/healthz", headers={"X-Forwarded-For": forwarded})
+    assert (response.status_code, seen) == (200, [logged])
 
 
 async def test_the_csp_of_swagger_allows_only_its_own_scripts(client):
-    answer = await client.get("/docs")
-    policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
+    response = await client.get("/docs")
+    policy = dict(part.split(" ", 1) for part in response.headers["Content-Security-Policy"].split("; "))
     assert "unsafe" not in str(policy)
     for element in ("script", "style"):
-        (text,) = re.findall(rf"<{element}>(.*?)</{element}>", answer.text, re.DOTALL)
+        (text,) = re.findall(rf"<{element}>(.*?)</{element}>", response.text, re.DOTALL)
         digest = re.fullmatch(r"'self' 'sha256-(.*)'", policy[f"{element}-src"])[1]
         assert b64encode(sha256(text.encode()).digest()).decode() == digest
-    assert '"validatorUrl": null' in answer.text
-    assert not re.search(r"\son\w+=|\sstyle=", answer.text)
+    assert '"validatorUrl": null' in response.text
+    assert not re.search(r"\son\w+=|\sstyle=", response.text)
 
 
 @pytest.mark.parametrize(
@@ -153,12 +153,12 @@ async def test_a_public_host_name_must_be_allowed(sqlite_database_url, host, acc
     settings = Settings(database_url=sqlite_database_url, allowed_hosts="machines.workshop.example, *.plant.example")
     async with serving(settings) as client:
         for _ in range(2):
-            answer = await client.get("/healthz", headers={"Host": host.encode()})
-            assert answer.status_code == (200 if accepted else 400)
+            response = await client.get("/healthz", headers={"Host": host.encode()})
+            assert response.status_code == (200 if accepted else 400)
         if not accepted:
-            assert answer.json()["code"] == "bad-request"
-            assert "MM_ALLOWED_HOSTS" in answer.json()["detail"]
-            assert "attacker" not in answer.text
+            assert response.json()["code"] == "bad-request"
+            assert "MM_ALLOWED_HOSTS" in response.json()["detail"]
+            assert "attacker" not in response.text
 
 
 async def test_every_host_name_can_be_allowed(sqlite_database_url):

@@ -21,7 +21,7 @@ from machine_monitor.api.serving.https import files, listener, page, tls
 from machine_monitor.api.serving.https.host_names import HostNames
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
-from machine_monitor.errors import CertificateError, UsageError
+from machine_monitor.errors import UsageError
 from machine_monitor.services.accounts import invitations
 from machine_monitor.services.audit.history import ChangeContext
 from servers import HttpsService, connect, environment, free_pair, read_to_end, run_in_thread, send_raw
@@ -54,10 +54,10 @@ def test_a_client_that_trusts_the_authority_is_served(tmp_path, sqlite_database_
         with pytest.raises(ssl.SSLCertVerificationError), service.connect("bank.example"):
             pass
         with httpx2.Client(verify=service.context, base_url=f"https://localhost:{service.port}") as client:
-            answer = client.get("/readyz")
-            assert (answer.status_code, answer.http_version) == (200, "HTTP/1.1")
+            response = client.get("/readyz")
+            assert (response.status_code, response.http_version) == (200, "HTTP/1.1")
             # An authority of our own can get lost, and then HSTS would lock people out.
-            assert "Strict-Transport-Security" not in answer.headers
+            assert "Strict-Transport-Security" not in response.headers
             signed_in = client.post("/session", json={"trigram": "ADM", "password": PASSWORD})
             cookie = signed_in.headers["Set-Cookie"]
             assert cookie.startswith("__Host-mm_session=")
@@ -200,31 +200,31 @@ async def phone(prepared):
     ("languages", "first"), [("", "en"), ("en-GB,fr;q=0.5", "en"), ("fr-FR,fr;q=0.9,en;q=0.5", "fr"), ("de", "en")]
 )
 async def test_the_page_is_in_both_languages(phone, languages, first):
-    answer = await phone.get("/https", headers={"Accept-Language": languages})
-    assert answer.status_code == 200
-    assert re.findall(r'lang="(\w\w)"', answer.text) == [first, first, "fr" if first == "en" else "en"]
-    assert all(words in answer.text for words in ("Certificate Trust Settings", "Réglages des certificats"))
-    assert answer.text.count('href="/https/authority.crt"') == 2
-    assert answer.text.count('href="https://machine-monitor:8443/ui/"') == 2
-    assert answer.headers["Vary"] == "Accept-Language"
+    response = await phone.get("/https", headers={"Accept-Language": languages})
+    assert response.status_code == 200
+    assert re.findall(r'lang="(\w\w)"', response.text) == [first, first, "fr" if first == "en" else "en"]
+    assert all(words in response.text for words in ("Certificate Trust Settings", "Réglages des certificats"))
+    assert response.text.count('href="/https/authority.crt"') == 2
+    assert response.text.count('href="https://machine-monitor:8443/ui/"') == 2
+    assert response.headers["Vary"] == "Accept-Language"
 
 
 async def test_the_page_runs_no_script_and_loads_nothing(phone, prepared):
-    answer = await phone.get("/https")
-    policy = answer.headers["Content-Security-Policy"]
-    (style,) = re.findall("<style>(.*?)</style>", answer.text)
+    response = await phone.get("/https")
+    policy = response.headers["Content-Security-Policy"]
+    (style,) = re.findall("<style>(.*?)</style>", response.text)
     assert f"style-src 'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in policy
     assert policy.startswith("default-src 'none'; ")
-    assert not re.search(r"<script|\son\w+=|\sstyle=|\bsrc=|<link|<form", answer.text)
-    assert answer.text.count(prepared[1].fingerprint) == 2
-    assert len(answer.content) < 6_000
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert not re.search(r"<script|\son\w+=|\sstyle=|\bsrc=|<link|<form", response.text)
+    assert response.text.count(prepared[1].fingerprint) == 2
+    assert len(response.content) < 6_000
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_phones_offer_to_install_the_certificate(phone, prepared):
-    answer = await phone.get("/https/authority.crt")
-    assert (answer.content, answer.headers["Content-Type"]) == (prepared[1].pem, "application/x-x509-ca-cert")
-    assert "Content-Disposition" not in answer.headers
+    response = await phone.get("/https/authority.crt")
+    assert (response.content, response.headers["Content-Type"]) == (prepared[1].pem, "application/x-x509-ca-cert")
+    assert "Content-Disposition" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -239,8 +239,8 @@ async def test_phones_offer_to_install_the_certificate(phone, prepared):
 )
 async def test_all_else_is_redirected_to_https(phone, host, path, expected):
     phone.base_url = "http://shop"
-    answer = await phone.send(phone.build_request("GET", f"http://shop{path}", headers={"Host": host}))
-    assert (answer.status_code, answer.headers["Location"]) == (307, expected)
+    response = await phone.send(phone.build_request("GET", f"http://shop{path}", headers={"Host": host}))
+    assert (response.status_code, response.headers["Location"]) == (307, expected)
 
 
 async def test_the_listener_serves_nothing_else(phone):
@@ -284,11 +284,11 @@ async def test_the_certificate_is_renewed_while_the_service_runs(prepared, monke
     folder, _ = prepared
     loop, renewed = asyncio.get_running_loop(), asyncio.Event()
     monkeypatch.setattr(listener, "RENEWAL_SECONDS", 0.01)
-    before, now, faults = (folder / files.SERVER).read_bytes(), datetime.now(UTC), [CertificateError("no space")]
+    before, now, errors = (folder / files.SERVER).read_bytes(), datetime.now(UTC), [files.CertificateError("no space")]
 
     def renew():
-        if faults:
-            raise faults.pop()
+        if errors:
+            raise errors.pop()
         files.prepare(folder, NAMES, now + timedelta(days=370))
         loop.call_soon_threadsafe(renewed.set)
 

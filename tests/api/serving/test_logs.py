@@ -65,7 +65,7 @@ async def test_the_log_line_names_the_user(sqlite_database_url, monkeypatch):
         scope["user"] = "ABC"
 
     app.router.default = endpoint
-    await PacedClient(app, "/me").answer
+    await PacedClient(app, "/me").task
     # There was no response: the client had disconnected.
     assert (events[0]["user"], events[0]["status"]) == ("ABC", 499)
 

@@ -82,8 +82,8 @@ async def test_database_metrics_are_reported(client, metric_changes, database_ur
     changed, now = await metric_changes()
     engine = database_url.partition(":")[0].partition("+")[0]
     kinds = ["read", "stream", "write"]
-    found = {key[1:]: value for key, value in now.items() if key[0] == "database_requests"}
-    assert found == dict.fromkeys([(kind, state) for kind in kinds for state in ("running", "waiting")], 0)
+    requests = {key[1:]: value for key, value in now.items() if key[0] == "database_requests"}
+    assert requests == dict.fromkeys([(kind, state) for kind in kinds for state in ("running", "waiting")], 0)
     assert [key for key in now if key[0] == "build_info" and engine in key]
     if engine == "sqlite":
         assert now["database_bytes", "database"] > 0
@@ -137,5 +137,5 @@ async def test_a_disconnected_client_is_counted_as_499(sqlite_database_url):
         async def endpoint(*_): ...
 
         app.router.default = endpoint
-        await PacedClient(app, "/").answer
+        await PacedClient(app, "/").task
     assert metrics.REQUESTS.labels("none", "GET", "499")._value.get() == before + 1

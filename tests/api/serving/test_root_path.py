@@ -73,8 +73,8 @@ async def test_links_locations_and_problems_carry_the_prefix(database_url, prefi
 async def test_pages_load_everything_below_the_prefix(sqlite_database_url, prefix):
     async with serving(Settings(database_url=sqlite_database_url, root_path=ROOT)) as client:
         for path in (f"{prefix}/" if prefix else "/", prefix):
-            answer = await client.get(path or "/", headers={"Accept": "text/html"})
-            assert (answer.status_code, answer.headers["Location"]) == (303, f"{ROOT}/ui/")
+            response = await client.get(path or "/", headers={"Accept": "text/html"})
+            assert (response.status_code, response.headers["Location"]) == (303, f"{ROOT}/ui/")
         assert (await client.get(f"{prefix}/ui")).headers["Location"] == f"{ROOT}/ui/"
         for page in ("/docs", "/redoc", "/ui/", "/ui/machines/Saw"):
             text = (await client.get(f"{prefix}{page}")).text
@@ -94,13 +94,13 @@ async def test_cookies_and_links_of_the_console_carry_the_prefix(sqlite_database
     async with opened(sqlite_database_url, root_path=ROOT) as site:
         await site.add_users()
         client = site.anonymous(scheme)
-        answer = await client.post(f"{prefix}/session", json=SIGN_IN)
-        session, device = answer.headers.get_list("Set-Cookie")
+        response = await client.post(f"{prefix}/session", json=SIGN_IN)
+        session, device = response.headers.get_list("Set-Cookie")
         for sent, name in ((session, cookie), (device, cookie.replace("session", "device"))):
             assert sent.startswith(f"{name}=")
             assert f"; Path={ROOT};" in sent
             assert ("Secure" in sent.split("; ")) == (scheme == "https")
-        client.headers |= {"Cookie": session.split(";")[0], "X-CSRF-Token": answer.json()["csrf_token"]}
+        client.headers |= {"Cookie": session.split(";")[0], "X-CSRF-Token": response.json()["csrf_token"]}
         link = (await client.post(f"{prefix}/users/LEA/invitation")).json()["url"]
         assert link.startswith(f"{scheme}://machine-monitor{ROOT}/ui/setup#code=")
         number = (await client.put(f"{prefix}/machines/Saw", json={})).json()["id"]

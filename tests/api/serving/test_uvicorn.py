@@ -25,14 +25,16 @@ OWN = {"is_responding", "is_streaming", "is_waiting", "waiting_since", "cut"}
 def used_parts() -> set[tuple[str, str]]:
     """Return the attributes of uvicorn's classes that `Connection` uses or overrides: of which object, and the name."""
     (tree,) = ast.parse(inspect.getsource(connections.Connection)).body
-    found = {("", function.name) for function in tree.body if isinstance(function, ast.FunctionDef)}
+    used_names = {("", function.name) for function in tree.body if isinstance(function, ast.FunctionDef)}
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(value=ast.Name(id="self"), attr=name):
-                found.add(("", name))
+                used_names.add(("", name))
             case ast.Attribute(value=ast.Attribute(value=ast.Name(id="self"), attr=part), attr=name):
-                found.add((part, name))
-    return {(part, name) for part, name in found if part in CLASSES and name not in OWN and not name.startswith("_")}
+                used_names.add((part, name))
+    return {
+        (part, name) for part, name in used_names if part in CLASSES and name not in OWN and not name.startswith("_")
+    }
 
 
 def members(cls: type) -> set[str]:

@@ -45,7 +45,7 @@ class Connection:
         while not (ended := re.search(rb"content-length: (\d+)\r\n.*?\r\n\r\n", response, re.DOTALL)):
             response += self.socket.recv(65536) or pytest.fail("hung up")
         while len(response) < ended.end() + int(ended[1]):
-            response += self.socket.recv(65536) or pytest.fail("hung up in an answer")
+            response += self.socket.recv(65536) or pytest.fail("hung up during a response")
         return int(response[9:12]), response[ended.end() :]
 
 
@@ -84,13 +84,13 @@ def suspended(pids):
 
 def connection_to_each(service, open_connection):
     """Open a connection to each worker: while the others are suspended, only that worker accepts connections."""
-    found = []
+    connections = []
     pids = workers(service)
     for pid in pids:
         with suspended([other for other in pids if other != pid]):
-            found.append(open_connection(service.port))
-            assert found[-1].ask("GET", "/readyz")[0] == 200
-    return found
+            connections.append(open_connection(service.port))
+            assert connections[-1].ask("GET", "/readyz")[0] == 200
+    return connections
 
 
 def test_each_worker_sees_writes_of_other_workers_at_once(service, open_connection):
@@ -106,11 +106,11 @@ def test_each_worker_sees_writes_of_other_workers_at_once(service, open_connecti
 
 
 def test_each_worker_reports_the_metrics_of_all(service, open_connection):
-    found = connection_to_each(service, open_connection)
-    for connection in found:
+    connections = connection_to_each(service, open_connection)
+    for connection in connections:
         for _ in range(5):
             connection.ask("GET", "/logs")
-    for connection in found:
+    for connection in connections:
         await_metric(connection, 'machine_monitor_requests_total{method="GET",operation="list_logs",status="200"} 10.0')
         await_metric(connection, "machine_monitor_requests_in_flight 1.0")
         assert re.search(rb"^machine_monitor_build_info\{.*\} 1.0$", connection.ask("GET", "/metrics")[1], re.MULTILINE)

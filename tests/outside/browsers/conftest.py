@@ -23,7 +23,7 @@ from machine_monitor.services.projections import counters, maintenance
 from outside.browsers import firefox, webkit
 from servers import free_port, run_in_thread
 
-# The virtual list measures its rows while they are laid out; browsers say so, and go on in the next frame.
+# The virtual list measures its rows while they are laid out; browsers report that and continue in the next frame.
 HARMLESS = "ResizeObserver loop completed"
 
 

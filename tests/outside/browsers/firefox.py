@@ -51,10 +51,10 @@ class FirefoxPage(Page):
 
     def evaluate(self, expression: str) -> str:
         target = {"context": self._context}
-        answer = self._bidi.send("script.evaluate", expression=expression, target=target, awaitPromise=False)
-        if answer["type"] == "exception":
-            raise RuntimeError(answer["exceptionDetails"]["text"])
-        return answer["result"]["value"]
+        response = self._bidi.send("script.evaluate", expression=expression, target=target, awaitPromise=False)
+        if response["type"] == "exception":
+            raise RuntimeError(response["exceptionDetails"]["text"])
+        return response["result"]["value"]
 
     def perform(self, source: dict[str, Any]) -> None:
         self._bidi.send("input.performActions", context=self._context, actions=[source])

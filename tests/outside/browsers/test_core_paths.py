@@ -1,12 +1,15 @@
 """What operators do most, in Firefox and WebKitGTK: the other tests of the console run in Chromium only."""
 
 import re
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
 from api.access.site import PASSWORD
 from console.conftest import OPERATOR
+from console.test_files import photo
 from console.test_log_form import MACHINE, NEW, add_log
 from console.test_offline import BAR, find_logs
 from console.test_storage import DENIALS
@@ -63,6 +66,36 @@ def test_a_log_written_offline_is_sent_when_the_service_is_back(page, service):
     page.wait_for(f"{BAR} a", count=0)
     (log,) = find_logs(service, "hors ligne")
     assert abs(datetime.fromisoformat(log["started_at"]) - written) < timedelta(seconds=2)
+    service.call("DELETE", f"/logs/{log['uuid']}")
+
+
+# Let the picker have a file, as if the user had chosen it.
+CHOOSE = """(name, content) => {
+    const transfer = new DataTransfer();
+    const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt());
+    transfer.items.add(new File([bytes], name, { type: 'image/jpeg' }));
+    const picker = document.querySelector('[data-picker]');
+    picker.files = transfer.files;
+    picker.dispatchEvent(new Event('change', { bubbles: true }));
+}"""
+IS_SHOWN = "() => document.querySelector('[data-attachment] img')?.naturalWidth > 0"
+
+
+def test_a_photo_chosen_offline_is_sent_with_the_bytes_it_has(page, service):
+    sign_in(page, NEW)
+    page.wait_for(READY)
+    with service.stopped():
+        page.call(CHOOSE, "broche.jpg", b64encode(photo(1)).decode())
+        page.wait_for("[data-file] img")
+        write_log(page, "photo hors ligne")
+        page.wait_for_text("1 file waiting")
+    page.wait_for(f"{BAR} a", count=0)
+    (log,) = find_logs(service, "photo hors ligne")
+    (sent,) = log["attachments"]
+    assert (sent["name"], sent["sha256"]) == ("broche.jpg", sha256(photo(1)).hexdigest())
+    page.open(f"/ui/logs/{log['uuid']}")
+    page.wait_for("[data-attachment] img")
+    wait_until(lambda: page.call(IS_SHOWN), lambda: "the photo is not shown")
     service.call("DELETE", f"/logs/{log['uuid']}")
 
 

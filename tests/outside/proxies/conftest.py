@@ -55,14 +55,14 @@ def services(tmp_path_factory, sqlite_template):  # noqa: ARG001 -- migrations a
     folder = tmp_path_factory.mktemp("services")
     with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.delenv("FORWARDED_ALLOW_IPS", raising=False)
-        found = {}
+        sites = {}
         for name, root_path in (("root", ""), ("below", PREFIX), ("distrusting", "")):
             if name == "distrusting":
                 patch.setenv("FORWARDED_ALLOW_IPS", "192.0.2.1")
             settings = {"root_path": root_path, "allowed_hosts": [NAME]}
             site = stack.enter_context(serve(folder / f"{name}.db", machines=3, logs=50, **settings))
-            found[name] = site
-        yield found
+            sites[name] = site
+        yield sites
 
 
 def port_of(site):

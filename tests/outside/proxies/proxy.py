@@ -132,9 +132,11 @@ def _is_certified(endpoint: Endpoint) -> bool:
 def nginx(folder: Path, services: Mapping[str, int], more: str = "") -> Iterator[dict[str, Endpoint]]:
     """Run nginx with docs/deploy/nginx.conf for each prefix and its service; `more` are other servers."""
     paths, trusted = certified(folder / "certificates")
-    found = {prefix: Endpoint(free_port(), prefix, trusted) for prefix in services}
+    endpoints = {prefix: Endpoint(free_port(), prefix, trusted) for prefix in services}
     servers = [
-        shipped("nginx.conf", {"443 ssl": f"127.0.0.1:{found[prefix].port} ssl", ":8000": f":{port}", **paths}, prefix)
+        shipped(
+            "nginx.conf", {"443 ssl": f"127.0.0.1:{endpoints[prefix].port} ssl", ":8000": f":{port}", **paths}, prefix
+        )
         for prefix, port in services.items()
     ]
     temporary = [f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")]
@@ -143,8 +145,8 @@ def nginx(folder: Path, services: Mapping[str, int], more: str = "") -> Iterator
         f"daemon off; pid {folder}/pid; error_log {folder}/error.log; user root;\nevents {{}}\n"
         f"http {{\naccess_log off;\n{' '.join(temporary)}\n{''.join(servers)}\n{more}\n}}\n"
     )
-    with running(["nginx", "-c", str(configured)], folder, [endpoint.port for endpoint in found.values()]):
-        yield found
+    with running(["nginx", "-c", str(configured)], folder, [endpoint.port for endpoint in endpoints.values()]):
+        yield endpoints
 
 
 @contextlib.contextmanager
@@ -162,30 +164,30 @@ def caddy(folder: Path, services: Mapping[str, int]) -> Iterator[dict[str, Endpo
     command = ["caddy", "run", "--config", str(configured), "--adapter", "caddyfile"]
     with running(command, folder, ports.values(), XDG_DATA_HOME=str(folder), HOME=str(folder)):
         trusted = ssl.create_default_context(cafile=folder / "caddy/pki/authorities/local/root.crt")
-        found = {prefix: Endpoint(port, prefix, trusted) for prefix, port in ports.items()}
+        endpoints = {prefix: Endpoint(port, prefix, trusted) for prefix, port in ports.items()}
         end = time.monotonic() + START_SECONDS
-        while not all(map(_is_certified, found.values())):
+        while not all(map(_is_certified, endpoints.values())):
             assert time.monotonic() < end, (folder / "log").read_text()
             time.sleep(0.05)
-        yield found
+        yield endpoints
 
 
 @contextlib.contextmanager
 def apache(folder: Path, services: Mapping[str, int]) -> Iterator[dict[str, Endpoint]]:
     """Run Apache with docs/deploy/apache.conf for each prefix and its service."""
     paths, trusted = certified(folder / "certificates")
-    found = {prefix: Endpoint(free_port(), prefix, trusted) for prefix in services}
+    endpoints = {prefix: Endpoint(free_port(), prefix, trusted) for prefix in services}
     hosts = [
-        f"Listen 127.0.0.1:{found[prefix].port}\n"
-        + shipped("apache.conf", {"*:443": f"*:{found[prefix].port}", ":8000": f":{port}", **paths}, prefix)
+        f"Listen 127.0.0.1:{endpoints[prefix].port}\n"
+        + shipped("apache.conf", {"*:443": f"*:{endpoints[prefix].port}", ":8000": f":{port}", **paths}, prefix)
         for prefix, port in services.items()
     ]
     modules = [f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in APACHE_MODULES]
     own = [f"PidFile {folder}/pid", f"ErrorLog {folder}/error.log", f"DefaultRuntimeDir {folder}", "ServerName x"]
     configured = folder / "apache.conf"
     configured.write_text("\n".join([*modules, *own, "User www-data", "Group www-data", *hosts]))
-    with running(["apache2", "-X", "-f", str(configured)], folder, [endpoint.port for endpoint in found.values()]):
-        yield found
+    with running(["apache2", "-X", "-f", str(configured)], folder, [endpoint.port for endpoint in endpoints.values()]):
+        yield endpoints
 
 
 PROXIES = {"nginx": nginx, "caddy": caddy, "apache2": apache}

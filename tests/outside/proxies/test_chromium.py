@@ -32,7 +32,7 @@ def test_the_console_its_worker_and_swagger_work_below_a_path(variants, chromium
     with chromium.new_context(base_url=address, service_workers="allow") as context:
         page = context.new_page()
         wrong = []
-        page.on("response", lambda answer: answer.status in (401, *range(200, 400)) or wrong.append(answer.url))
+        page.on("response", lambda response: response.status in (401, *range(200, 400)) or wrong.append(response.url))
         page.goto(f"{PREFIX}/")
         sign_in(page)
         expect(page.locator("main")).to_contain_text("50")

@@ -27,9 +27,9 @@ SOON_SECONDS = 3.0
 def signed_in(endpoint):
     """Yield a browser that has signed in."""
     with endpoint.browser() as browser:
-        answer = browser.post("/session", json=SIGN_IN)
-        assert answer.status_code == 200, answer.text
-        browser.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+        response = browser.post("/session", json=SIGN_IN)
+        assert response.status_code == 200, response.text
+        browser.headers["X-CSRF-Token"] = response.json()["csrf_token"]
         yield browser
 
 
@@ -59,8 +59,8 @@ def test_a_failed_sign_in_counts_for_the_address_of_the_browser(proxy, services,
     name = uuid4().hex[:8]
     with proxy[prefix].browser() as browser:
         forged = {"X-Forwarded-For": "192.0.2.7"}
-        answer = browser.post("/session", json={"trigram": name, "password": "wrong"}, headers=forged)
-        assert answer.status_code == 401, answer.text
+        response = browser.post("/session", json={"trigram": name, "password": "wrong"}, headers=forged)
+        assert response.status_code == 401, response.text
     service = services["below" if prefix else "root"]
     subjects = service.write(lambda tx: tx.session.scalars(select(Attempt.subject)).all())
     assert [subject for subject in subjects if name in subject] == [f"address {BROWSER_ADDRESS} account {name}"]
@@ -71,8 +71,8 @@ def test_pages_of_other_sites_are_refused(proxy, prefix):
     other = {"Origin": "https://evil.example", "Referer": "https://evil.example/", "Sec-Fetch-Site": "cross-site"}
     with signed_in(proxy[prefix]) as browser:
         for headers in (other, other | {"Sec-Fetch-Site": "same-site"}):
-            answer = browser.put("/machines/Forged", json={}, headers=headers)
-            assert (answer.status_code, answer.json()["code"]) == (403, "cross-site")
+            response = browser.put("/machines/Forged", json={}, headers=headers)
+            assert (response.status_code, response.json()["code"]) == (403, "cross-site")
     # Without Sec-Fetch-Site, as on plain HTTP, the host decides.
     old = {name: value for name, value in other.items() if name != "Sec-Fetch-Site"}
     with proxy[prefix].client(**old) as client:
@@ -133,9 +133,9 @@ def test_a_browser_signs_in_though_nginx_changes_the_host(variants):
             assert browser.put("/machines/Through", json={}).status_code in (200, 201), name
     page = {"Origin": variants["bare"].origin}
     with variants["bare"].client(**page) as client:
-        answer = client.post("/session", json=SIGN_IN)
-        assert (answer.status_code, answer.json()["code"]) == (403, "cross-site")
-        assert "X-Forwarded-Host" in answer.json()["detail"]
+        response = client.post("/session", json=SIGN_IN)
+        assert (response.status_code, response.json()["code"]) == (403, "cross-site")
+        assert "X-Forwarded-Host" in response.json()["detail"]
 
 
 def test_an_edit_works_with_the_etag_of_a_proxy_that_compresses(variants):
@@ -145,8 +145,8 @@ def test_an_edit_works_with_the_etag_of_a_proxy_that_compresses(variants):
         read = browser.get(path)
         assert (read.headers["Content-Encoding"], read.headers["ETag"][:3]) == ("gzip", 'W/"')
         for status in (200, 412):
-            answer = browser.patch(path, json={"usage": "test"}, headers={"If-Match": read.headers["ETag"]})
-            assert answer.status_code == status, answer.text
+            response = browser.patch(path, json={"usage": "test"}, headers={"If-Match": read.headers["ETag"]})
+            assert response.status_code == status, response.text
 
 
 def test_a_proxy_may_remove_the_prefix(variants):
@@ -160,12 +160,12 @@ def test_a_proxy_may_remove_the_prefix(variants):
 def test_headers_of_a_proxy_that_is_not_trusted_count_for_nothing(variants, services):
     endpoint = variants["distrusted"]
     with endpoint.client(Origin=endpoint.origin) as client:
-        answer = client.post("/session", json=SIGN_IN)
-        assert (answer.status_code, answer.json()["code"]) == (403, "cross-site")
+        response = client.post("/session", json=SIGN_IN)
+        assert (response.status_code, response.json()["code"]) == (403, "cross-site")
     with endpoint.browser() as browser:
-        answer = browser.post("/session", json=SIGN_IN)
-        assert (answer.status_code, "Secure" in answer.headers["Set-Cookie"]) == (200, False)
-        assert "Strict-Transport-Security" not in answer.headers
-        browser.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+        response = browser.post("/session", json=SIGN_IN)
+        assert (response.status_code, "Secure" in response.headers["Set-Cookie"]) == (200, False)
+        assert "Strict-Transport-Security" not in response.headers
+        browser.headers["X-CSRF-Token"] = response.json()["csrf_token"]
         link = browser.post(f"/users/{ADMIN}/invitation").json()["url"]
         assert link.startswith(f"{services['distrusting'].address}/ui/setup#code=")

@@ -57,8 +57,10 @@ async def test_both_engines_compute_the_same_days_and_weeks(database, name):
     def compare(tx):
         for instant in moments:
             at = engine.to_db(instants.format_instant(instant), TIME)
-            found = calendar.local_date(instant, zone)
-            assert tuple(tx.execute(statement, {"at": at})[0]) == tuple(unit.name(found) for unit in UNITS.values())
+            local_date = calendar.local_date(instant, zone)
+            assert tuple(tx.execute(statement, {"at": at})[0]) == tuple(
+                unit.name(local_date) for unit in UNITS.values()
+            )
 
     database.snapshot(compare)
 

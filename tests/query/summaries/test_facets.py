@@ -45,15 +45,15 @@ async def test_facets_agree_with_brute_force(plant, logs, conditions, terms, lim
                 [log for log in logs if brute_force.holds(log, others, terms)], name, limit
             )
         parameters = [("by", ",".join(by)), ("limit", limit), *query_parameters(conditions, terms)]
-        answer = await plant.get("/logs/facets", params=parameters)
-        assert answer.status_code == 200, answer.text
-        assert answer.json() == {"facets": expected, "capped": []}
-        assert list(answer.json()["facets"]) == list(by)
+        response = await plant.get("/logs/facets", params=parameters)
+        assert response.status_code == 200, response.text
+        assert response.json() == {"facets": expected, "capped": []}
+        assert list(response.json()["facets"]) == list(by)
 
 
 async def test_a_search_that_matches_nothing_has_empty_facets(plant):
-    answer = await plant.get("/logs/facets", params={"by": "type,project", "q": "-"})
-    assert answer.json() == {"facets": {"type": [], "project": []}, "capped": []}
+    response = await plant.get("/logs/facets", params={"by": "type,project", "q": "-"})
+    assert response.json() == {"facets": {"type": [], "project": []}, "capped": []}
 
 
 MANY = 10_050
@@ -89,10 +89,10 @@ async def test_filtered_facets_count_the_ten_thousand_newest_logs(client, databa
     connection.close()
 
     async def facets(**parameters) -> tuple[dict, list]:
-        answer = (await client.get("/logs/facets", params=parameters)).json()
-        return {name: {row["value"]: row["count"] for row in rows} for name, rows in answer["facets"].items()}, answer[
-            "capped"
-        ]
+        response = (await client.get("/logs/facets", params=parameters)).json()
+        return {
+            name: {row["value"]: row["count"] for row in rows} for name, rows in response["facets"].items()
+        }, response["capped"]
 
     # Not counted: the oldest log, and the first 49 of those with the same instant.
     found, capped = await facets(by="type,project,machine", status="done")
@@ -108,10 +108,10 @@ async def test_filtered_facets_count_the_ten_thousand_newest_logs(client, databa
     page = (await client.get("/logs", params={"limit": 500, "sort": "started_at", "fields": "uuid"})).json()
     beyond = [item["uuid"] for item in page["items"][:50]]
     uuids = [("uuid__nin", ",".join(part)) for part in (beyond[:25], beyond[25:])]
-    answer = (await client.get("/logs/facets", params=[("by", "type"), *uuids])).json()
-    assert (answer["capped"], sum(row["count"] for row in answer["facets"]["type"])) == ([], 10_000)
-    answer = (await client.get("/logs/facets", params=[("by", "type"), *uuids[:1]])).json()
-    assert (answer["capped"], sum(row["count"] for row in answer["facets"]["type"])) == (["type"], 10_000)
+    response = (await client.get("/logs/facets", params=[("by", "type"), *uuids])).json()
+    assert (response["capped"], sum(row["count"] for row in response["facets"]["type"])) == ([], 10_000)
+    response = (await client.get("/logs/facets", params=[("by", "type"), *uuids[:1]])).json()
+    assert (response["capped"], sum(row["count"] for row in response["facets"]["type"])) == (["type"], 10_000)
 
 
 @pytest.mark.parametrize(("first", "second"), list(product(("type=info", "q=huile"), ("type=error", "q=moteur"))))

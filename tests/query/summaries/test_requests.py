@@ -60,9 +60,9 @@ STATS = [
     [("facets", *row) for row in FACETS] + [("stats", *row) for row in STATS],
 )
 async def test_an_invalid_aggregation_is_refused_and_named(seeded, path, query, parameter):
-    answer = await seeded.get(f"/logs/{path}?{query}")
-    assert answer.status_code == 422
-    assert [fault["parameter"] for fault in answer.json()["errors"]] == [parameter]
+    response = await seeded.get(f"/logs/{path}?{query}")
+    assert response.status_code == 422
+    assert [error["parameter"] for error in response.json()["errors"]] == [parameter]
 
 
 test_an_invalid_aggregation_is_refused_and_named = pytest.mark.asyncio(loop_scope="module")(
@@ -72,18 +72,18 @@ test_an_invalid_aggregation_is_refused_and_named = pytest.mark.asyncio(loop_scop
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_all_errors_are_reported_together_with_suggestions(seeded):
-    answer = await seeded.get("/logs/facets?by=typ&limit=0&machin=x")
-    faults = {fault["parameter"]: fault for fault in answer.json()["errors"]}
-    assert faults.keys() == {"by", "limit", "machin"}
-    assert "'type'" in faults["by"]["message"]
-    assert "'machine'" in faults["machin"]["message"]
-    assert "by" in faults["machin"]["allowed"]
-    assert "sort" not in faults["machin"]["allowed"]
+    response = await seeded.get("/logs/facets?by=typ&limit=0&machin=x")
+    errors = {error["parameter"]: error for error in response.json()["errors"]}
+    assert errors.keys() == {"by", "limit", "machin"}
+    assert "'type'" in errors["by"]["message"]
+    assert "'machine'" in errors["machin"]["message"]
+    assert "by" in errors["machin"]["allowed"]
+    assert "sort" not in errors["machin"]["allowed"]
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("path", ["/logs/facets", "/logs/stats"])
 async def test_only_get_and_head_are_allowed(seeded, path):
     assert (await seeded.head(f"{path}?by=type" if path.endswith("facets") else path)).status_code == 200
-    answer = await seeded.post(path, json={})
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
+    response = await seeded.post(path, json={})
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD")

@@ -46,7 +46,7 @@ class Traffic:
             thread.join()
 
     def wait_for(self, more: int, *statuses: int, seconds: float = 60) -> None:
-        """Wait until `more` further writes have one of these statuses."""
+        """Wait until more than `more` further writes have one of these statuses."""
         end, begin = time.monotonic() + seconds, self._count(statuses)
         while self._count(statuses) <= begin + more:
             assert time.monotonic() < end, (self.write_statuses, self.read_statuses)

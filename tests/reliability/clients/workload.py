@@ -63,13 +63,13 @@ class Workload:
     def check_invariants(self, http: HttpClient) -> None:
         """Assert that no acknowledged write is lost or duplicated, and that history and records agree."""
         records_by_key = replica.read_all(http)
-        found = {
+        current = {
             f"{path}/{quote(key, safe='')}": record
             for resource, path in LISTS.items()
             for key, record in records_by_key[resource].items()
         }
-        found |= {f"/logs/{log['uuid']}": DELETED for log in http.walk("/logs", deleted="true")}
-        assert [fault for writer in self.writers for fault in writer.differences(found)] == []
+        current |= {f"/logs/{log['uuid']}": DELETED for log in http.walk("/logs", deleted="true")}
+        assert [fault for writer in self.writers for fault in writer.differences(current)] == []
         self.replica.catch_up(http)
         assert self.replica.records == replica.writable_values(records_by_key)
         assert {comment: times for comment, times in self.replica.written.items() if times > 1} == {}

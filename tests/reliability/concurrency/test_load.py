@@ -38,8 +38,8 @@ class Reader(threading.Thread):
         with HttpClient(self._port) as http:
             while not self._stopped.is_set():
                 began = time.monotonic()
-                answer = http.try_send("GET", random.choice(QUERIES))
-                self.statuses[answer.status if answer else 0] += 1
+                response = http.try_send("GET", random.choice(QUERIES))
+                self.statuses[response.status if response else 0] += 1
                 self.seconds.append(time.monotonic() - began)
 
 

@@ -44,13 +44,13 @@ def test_one_of_many_concurrent_updates_wins(service, record_counts):
     with HttpClient(service.port) as http, ThreadPoolExecutor(CLIENTS) as threads:
         assert http.send("PUT", key, LOG).status == 201
         rounds = zip(*threads.map(lambda number: list(change(number)), range(CLIENTS)), strict=True)
-        for version, answers in enumerate(rounds, 2):
-            (winner,) = [answer for answer in answers if answer.status == 200]
-            losers = [answer for answer in answers if answer.status == 412]
+        for version, responses in enumerate(rounds, 2):
+            (winner,) = [response for response in responses if response.status == 200]
+            losers = [response for response in responses if response.status == 412]
             assert len(losers) == CLIENTS - 1
-            assert {json.dumps(answer.json["current"]) for answer in losers} == {json.dumps(winner.json)}
+            assert {json.dumps(response.json["current"]) for response in losers} == {json.dumps(winner.json)}
             assert winner.json["version"] == version
-            statuses.update(answer.status for answer in answers)
+            statuses.update(response.status for response in responses)
         assert http.get(key)["version"] == ROUNDS + 1
     record_counts(ROUNDS, won=statuses[200], status_412=statuses[412])
 
@@ -67,11 +67,11 @@ def test_a_repeated_post_is_executed_once(service, record_counts):
     with ThreadPoolExecutor(AT_ONCE) as threads:
         sent = list(threads.map(send, range(POSTS)))
     replays = 0
-    for answers in sent:
-        assert {answer.status for answer in answers} == {201}
-        same = {(answer.body, answer.headers["location"], answer.headers["etag"]) for answer in answers}
+    for responses in sent:
+        assert {response.status for response in responses} == {201}
+        same = {(response.body, response.headers["location"], response.headers["etag"]) for response in responses}
         assert len(same) == 1
-        replays += sum("idempotency-replayed" in answer.headers for answer in answers)
+        replays += sum("idempotency-replayed" in response.headers for response in responses)
     with HttpClient(service.port) as http:
         comments = Counter(log["comment"] for log in http.walk("/logs"))
     assert comments == {f"post {number}": 1 for number in range(POSTS)}
@@ -81,9 +81,9 @@ def test_a_repeated_post_is_executed_once(service, record_counts):
 
 def post(port, body, key):
     with HttpClient(port) as http:
-        answer = http.try_send("POST", "/logs", body, {"Idempotency-Key": key})
-    assert answer is not None
-    return answer
+        response = http.try_send("POST", "/logs", body, {"Idempotency-Key": key})
+    assert response is not None
+    return response
 
 
 def cut(port, body, key):

@@ -24,7 +24,7 @@ class Writer:
         self._client, self._rng, self._names, self._uuids = client, random.Random(seed), names, uuids
 
     async def run(self, until: float) -> Counter:
-        """Write until a time; return how often each status was answered."""
+        """Write until a time; return how often the service responded with each status."""
         seen: Counter = Counter()
         writes = (
             self._post,
@@ -37,8 +37,8 @@ class Writer:
             self._merge,
         )
         while time.monotonic() < until:
-            answer = await self._rng.choice(writes)()
-            seen[answer.status_code] += 1
+            response = await self._rng.choice(writes)()
+            seen[response.status_code] += 1
         return seen
 
     def _name(self) -> str:
@@ -49,11 +49,11 @@ class Writer:
 
     async def _post(self):
         name = self._rng.choice([self._name(), f"new {self._rng.randrange(9)}"])
-        answer = await self._client.post("/logs", json={"machine": name, "type": "info", "unlisted": True})
-        if answer.status_code == 201:
-            self._uuids.append(answer.json()["uuid"])
-            self._names.append(answer.json()["machine"])
-        return answer
+        response = await self._client.post("/logs", json={"machine": name, "type": "info", "unlisted": True})
+        if response.status_code == 201:
+            self._uuids.append(response.json()["uuid"])
+            self._names.append(response.json()["machine"])
+        return response
 
     def _patch(self):
         return self._client.patch(self._path(), json={"machine": self._name(), "comment": str(self._rng.random())})
@@ -66,10 +66,10 @@ class Writer:
 
     async def _rename(self):
         name = self._name() + self._rng.choice(["", "x", "X"])
-        answer = await self._client.patch(f"/machines/{self._name()}", json={"name": name})
-        if answer.status_code == 200:
-            self._names.append(answer.json()["name"])
-        return answer
+        response = await self._client.patch(f"/machines/{self._name()}", json={"name": name})
+        if response.status_code == 200:
+            self._names.append(response.json()["name"])
+        return response
 
     def _merge(self):
         return self._client.post(f"/machines/{self._name()}/merge", json={"into": self._name()})

@@ -46,19 +46,19 @@ class Load(threading.Thread):
     def __init__(self, port, question):
         super().__init__()
         self._http, self._question = HttpClient(port, GREEDY), question
-        self._stopped, self.answered, self.failed = threading.Event(), 0, 0
+        self._stopped, self.responses, self.failed = threading.Event(), 0, 0
 
     def run(self):
         with self._http as http:
             while not self._stopped.is_set():
                 if self._question is None:
-                    answer = http.try_send("POST", "/session", SIGN_IN)
+                    response = http.try_send("POST", "/session", SIGN_IN)
                 else:
                     # Each time another statement.
-                    operator = OPERATORS[self.answered % len(OPERATORS)]
-                    answer = http.try_send("GET", self._question.replace("{}", operator))
-                self.answered += 1
-                self.failed += answer is None or answer.status not in (200, 413, 503)
+                    operator = OPERATORS[self.responses % len(OPERATORS)]
+                    response = http.try_send("GET", self._question.replace("{}", operator))
+                self.responses += 1
+                self.failed += response is None or response.status not in (200, 413, 503)
 
     def stop(self):
         self._stopped.set()
@@ -109,7 +109,7 @@ def test_the_worst_questions_of_one_user_do_not_stop_another(tmp_path, database_
                 for thread in load:
                     thread.join()
             worst[name] = max(loaded[kind] / alone[kind] for kind in alone)
-            asked += sum(thread.answered for thread in load)
+            asked += sum(thread.responses for thread in load)
             assert sum(thread.failed for thread in load) == 0, name
     assert {name: ratio for name, ratio in worst.items() if ratio > most} == {}
     slowest = max(worst, key=worst.__getitem__)

@@ -48,9 +48,9 @@ def test_a_full_disk_refuses_writes_and_nothing_else(tmp_path, small_disk, recor
                 traffic.wait_for(5, *SUCCESS)
         assert set(traffic.write_statuses) <= {201, 503, 507}
         assert set(traffic.read_statuses) == {200}
-        found = stored_uuids(service.port)
-        assert traffic.acknowledged <= found
-        assert not traffic.rejected & found
+        stored = stored_uuids(service.port)
+        assert traffic.acknowledged <= stored
+        assert not traffic.rejected & stored
     database = Database(url)
     assert verify(database).faults == []
     database.close_writer()

@@ -91,7 +91,7 @@ async def test_a_damaged_page_gives_503_and_is_logged(sqlite_database_url, caplo
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
     async with serving(Settings(database_url=sqlite_database_url)) as client:
-        answer = await client.get("/log-types")
-        assert (answer.status_code, answer.json()["code"]) == (503, "database-busy")
+        response = await client.get("/log-types")
+        assert (response.status_code, response.json()["code"]) == (503, "database-busy")
         assert (await client.get("/machines")).status_code == 200
     assert "malformed" in caplog.text

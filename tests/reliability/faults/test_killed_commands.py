@@ -69,8 +69,8 @@ def assert_sound(url):
     with open_database(url) as database:
         assert verify(database).faults == []
         if database.engine.name == "sqlite":
-            (answer,) = database.snapshot(lambda tx: tx.cursor.execute("PRAGMA integrity_check").fetchall())
-            assert answer == ("ok",)
+            (result,) = database.snapshot(lambda tx: tx.cursor.execute("PRAGMA integrity_check").fetchall())
+            assert result == ("ok",)
 
 
 @pytest.fixture
@@ -101,9 +101,9 @@ def test_a_killed_sync_is_atomic(tmp_path, new_database_url, engine, legacy, ext
         command = sync(tmp_path, url, legacy)
         command.seconds = complete_sync.seconds
         killed = command.run_and_kill()
-        found = database_state(url)
-        assert found in (empty_state, complete_state)
-        outcomes["nothing" if found == empty_state else "all"] += killed
+        state = database_state(url)
+        assert state in (empty_state, complete_state)
+        outcomes["nothing" if state == empty_state else "all"] += killed
         command.run()
         assert database_state(url) == complete_state
         assert_sound(url)

@@ -55,8 +55,8 @@ def test_a_rejected_retry_leaves_the_state_of_the_record_unknown():
     writer = Writer(0, {0: "Mill"})
     created = writer._put_new()
     record = {**created.document, "uuid": created.path.removeprefix("/logs/"), "version": 1}
-    answers = [Response(201, {}, json.dumps(record).encode()), None, Response(422, {}, b"{}")]
-    http = SimpleNamespace(try_send=lambda *_: answers.pop(0))
+    responses = [Response(201, {}, json.dumps(record).encode()), None, Response(422, {}, b"{}")]
+    http = SimpleNamespace(try_send=lambda *_: responses.pop(0))
     writer.unanswered = created
     writer.send_one(http)
     assert writer.differences({created.path: record}) == []

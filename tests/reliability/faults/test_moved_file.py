@@ -36,12 +36,12 @@ def service(tmp_path, sqlite_database_url):
 
 def put(port: int, name: str) -> int:
     with HttpClient(port) as http:
-        answer = http.send("PUT", f"/machines/{name}", {})
-        if answer.status == 503:
-            assert answer.json["code"] == "database-busy"
-            assert "moved, deleted or replaced" in answer.json["detail"]
-            assert answer.headers["retry-after"] == "1"
-        return answer.status
+        response = http.send("PUT", f"/machines/{name}", {})
+        if response.status == 503:
+            assert response.json["code"] == "database-busy"
+            assert "moved, deleted or replaced" in response.json["detail"]
+            assert response.headers["retry-after"] == "1"
+        return response.status
 
 
 def wait_for(port: int, status: int) -> None:

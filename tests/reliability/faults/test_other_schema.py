@@ -73,8 +73,8 @@ def test_a_migration_on_postgresql_waits_for_running_writes_and_holds_new_ones_b
 
     def migrate():
         with migrations.transaction(database_urls.parse(postgresql_database_url)) as connection:
-            found = connection.exec_driver_sql("SELECT count(*) FROM derived WHERE name = 'written'").scalar_one()
-            order.append(f"{found} written before")
+            count = connection.exec_driver_sql("SELECT count(*) FROM derived WHERE name = 'written'").scalar_one()
+            order.append(f"{count} written before")
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
 
     migration = threading.Thread(target=migrate)

@@ -78,7 +78,7 @@ def stop_with_open_streams(service, file):
         export = start_request(stack.enter_context(slow_client(service.port)), EXPORT)
         request = f"GET {file} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
         download = start_request(stack.enter_context(slow_client(service.port)), request)
-        # Also a request that was not answered yet, and a connection without any.
+        # Also a request that has no response yet, and a connection without any.
         stack.enter_context(connect(service.port)).sendall(STREAM)
         stack.enter_context(connect(service.port))
         began = time.monotonic()

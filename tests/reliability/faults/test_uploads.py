@@ -24,7 +24,7 @@ BYTES = {"Content-Type": "application/octet-stream"}
 
 
 class Uploader:
-    """Adds a file to one new log after another; repeats what got no answer. Half of the files are the same bytes."""
+    """Adds a file to one new log after another; repeats what got no response. Half of the files are the same bytes."""
 
     def __init__(self, number: int) -> None:
         self._random = random.Random(number)
@@ -39,7 +39,7 @@ class Uploader:
                 self.upload_one(http)
 
     def finish(self, port: int) -> None:
-        """Repeat the request that got no answer."""
+        """Repeat the request that got no response."""
         with HttpClient(port) as http:
             while self._waiting is not None:
                 self.upload_one(http)
@@ -138,8 +138,8 @@ def test_slow_uploads_hold_no_writer(tmp_path, engine, new_database_url, record_
         with running_threads(finishing, threading.Event()):
             pass
         with HttpClient(service.port) as http:
-            found = http.send("GET", f"/logs/{log}").json
-    assert found["attachment_count"] == slow
+            stored_log = http.send("GET", f"/logs/{log}").json
+    assert stored_log["attachment_count"] == slow
     assert [file.digest for file in store.files()] == [sha256(content).hexdigest()]
     assert [*store.folder.glob("incoming/*")] == []
     record_counts(slow, files=1, writes_meanwhile=10)

@@ -130,12 +130,12 @@ QUERIES = st.lists(PAIRS | PARTS, min_size=1, max_size=5).map("&".join)
 
 async def checked_status(client, path, query):
     """Send a GET; assert that it succeeds or gets a well-formed client error, and return the status."""
-    answer = await client.get(f"{path}?{query}")
-    assert answer.status_code in (200, 400, 401, 404, 414, 422), (path, query, answer.text)
-    if answer.status_code != 200:
-        assert answer.headers["Content-Type"] == "application/problem+json"
-        assert answer.json()["status"] == answer.status_code
-    return answer.status_code
+    response = await client.get(f"{path}?{query}")
+    assert response.status_code in (200, 400, 401, 404, 414, 422), (path, query, response.text)
+    if response.status_code != 200:
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert response.json()["status"] == response.status_code
+    return response.status_code
 
 
 async def test_hostile_values_of_any_parameter_never_cause_a_server_error(seeded, extent, record_counts):

@@ -83,12 +83,12 @@ class ApiStateMachine(RuleBasedStateMachine):
         return self.runner.run(self.client.request(method, path, json=body, params=list(query) or None))
 
     def get(self, path, *query, **parameters):
-        answer = self.send("GET", path, query=[*query, *parameters.items()])
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        response = self.send("GET", path, query=[*query, *parameters.items()])
+        assert response.status_code == 200, response.text
+        return response.json()
 
-    def agree(self, answer, expected):
-        assert answer.status_code == expected, answer.text
+    def agree(self, response, expected):
+        assert response.status_code == expected, response.text
 
     @rule(name=NAMES)
     def add_machine(self, name):
@@ -125,17 +125,17 @@ class ApiStateMachine(RuleBasedStateMachine):
     @rule(items=st.lists(st.tuples(UUIDS, BODIES), min_size=1, max_size=4), atomic=st.booleans())
     def bulk(self, items, atomic):
         sent = [{"uuid": uuid, **body} for uuid, body in items]
-        answer = self.send("POST", "/logs/bulk", {"mode": "atomic" if atomic else "partial", "items": sent})
+        response = self.send("POST", "/logs/bulk", {"mode": "atomic" if atomic else "partial", "items": sent})
         expected = self.model.bulk(sent, atomic=atomic)
-        self.agree(answer, 422 if expected is None else 200)
-        assert expected is None or [result["status"] for result in answer.json()["results"]] == expected
+        self.agree(response, 422 if expected is None else 200)
+        assert expected is None or [result["status"] for result in response.json()["results"]] == expected
 
     @rule(uuid=UUIDS)
     def history(self, uuid):
-        answer = self.send("GET", f"/logs/{uuid}/history")
-        self.agree(answer, 200 if uuid in self.model.logs else 404)
-        found = [(entry["op"], entry["version"]) for entry in answer.json().get("items", [])]
-        assert found == self.model.histories.get(uuid, [])[::-1]
+        response = self.send("GET", f"/logs/{uuid}/history")
+        self.agree(response, 200 if uuid in self.model.logs else 404)
+        entries = [(entry["op"], entry["version"]) for entry in response.json().get("items", [])]
+        assert entries == self.model.histories.get(uuid, [])[::-1]
 
     # At most one condition per field and operator: repeated ones would mean any of the values.
     @rule(
@@ -151,18 +151,18 @@ class ApiStateMachine(RuleBasedStateMachine):
         ]
         query = [(name + (op and f"__{op}"), text) for name, op, text in chosen]
         page = self.get("/logs", *query, sort=sort, limit=limit)
-        found = page["items"]
+        items = page["items"]
         while page["next"] is not None:
             page = self.get("/logs", *query, sort=sort, limit=limit, cursor=page["next"])
-            found += page["items"]
-        assert self.without_metadata(found) == oracle.sort_records(expected, sort, ("started_at",))
+            items += page["items"]
+        assert self.without_metadata(items) == oracle.sort_records(expected, sort, ("started_at",))
 
     @rule()
     def count(self):
         facets = self.get("/logs/facets", by="type,severity", limit=50)["facets"]
         for name, values in facets.items():
-            found = {value["value"]: value["count"] for value in values}
-            assert found == Counter(log[name] for log in self.model.visible_logs)
+            counts = {value["value"]: value["count"] for value in values}
+            assert counts == Counter(log[name] for log in self.model.visible_logs)
 
     @invariant()
     def everything_agrees(self):

@@ -20,5 +20,5 @@ def test_attempts_of_several_processes_are_all_counted(database_url):
         return refused
 
     with ThreadPoolExecutor(4) as threads:
-        refused = [answer for part in threads.map(attempts, range(4)) for answer in part]
+        refused = [result for results in threads.map(attempts, range(4)) for result in results]
     assert sorted(refused) == [False] * 10 + [True] * 10

@@ -129,8 +129,8 @@ async def test_the_hash_chain_is_valid_after_concurrent_writes(database_url, ope
         await one.post("/machines", json={"name": "Press"})
         bodies = [{"machine": "Press", "type": "info", "comment": str(number)} for number in range(60)]
         posts = [client.post("/logs", json=body) for client in (one, two) for body in bodies]
-        answers = await asyncio.gather(*posts)
-    assert {answer.status_code for answer in answers} == {201}
+        responses = await asyncio.gather(*posts)
+    assert {response.status_code for response in responses} == {201}
     verdict = verify(opened)
     assert verdict.faults == []
     assert verdict.head.seq == 7 + 1 + 120

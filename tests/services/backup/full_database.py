@@ -36,7 +36,7 @@ IMPORTED = """INSERT INTO legacy_imports (resource, key, record_id, version, raw
 VALUES ('logs', 'a b.json', 1, 1, '{{ "b":1.0,\n"a": "é" }}', '2025-01-01T00:00:00.5{}')"""
 
 TICKET = idempotency.IdempotencyKey("ABC", "/logs", "a key", bytes(range(32)))
-ANSWER = idempotency.StoredResponse(201, {"ETag": '"1"'}, bytes(range(256)))
+STORED_RESPONSE = idempotency.StoredResponse(201, {"ETag": '"1"'}, bytes(range(256)))
 
 
 async def fill(url: str) -> None:
@@ -64,7 +64,7 @@ async def fill(url: str) -> None:
     database = Database(url)
     tail = "Z" if database.engine.name == "postgresql" else "00000"
     database.transact(lambda tx: tx.cursor.execute(IMPORTED.format(tail)))
-    database.transact(lambda tx: idempotency._run_or_replay(tx, TICKET, lambda: ANSWER))
+    database.transact(lambda tx: idempotency._run_or_replay(tx, TICKET, lambda: STORED_RESPONSE))
     database.close_writer()
 
 
@@ -73,16 +73,16 @@ async def api_responses(url: str) -> dict[str, bytes]:
     async with serving(Settings(database_url=url)) as client:
         paths = [*LISTS, *[f"/logs/{log['uuid']}/history?limit=500" for log in samples.LOGS]]
         paths += [f"/machines/{machine['name']}/history" for machine in samples.MACHINES[1:]]
-        found = {path: await client.get(path) for path in [*paths, "/machines/Renamed 🛠/history"]}
-    assert {answer.status_code for answer in found.values()} == {200}
-    return {path: answer.content for path, answer in found.items()}
+        responses = {path: await client.get(path) for path in [*paths, "/machines/Renamed 🛠/history"]}
+    assert {response.status_code for response in responses.values()} == {200}
+    return {path: response.content for path, response in responses.items()}
 
 
 def stored_rows(url: str) -> dict[str, object]:
     """Return all stored rows of all tables, and the highest ids ever assigned."""
     database = Database(url)
     try:
-        found = database.snapshot(
+        rows = database.snapshot(
             lambda tx: (
                 {table.name: list(tables.read(tx, table)) for table in TABLES} | {"ids": tables.last_ids(tx, TABLES)}
             )
@@ -90,7 +90,7 @@ def stored_rows(url: str) -> dict[str, object]:
     finally:
         database.close_writer()
     # A backup cannot contain the note of itself.
-    return found | {"derived": [row for row in found["derived"] if row[0] != last_backup.NAME]}
+    return rows | {"derived": [row for row in rows["derived"] if row[0] != last_backup.NAME]}
 
 
 def verify_database(url: str) -> verify.Verdict:

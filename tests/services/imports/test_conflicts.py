@@ -5,10 +5,11 @@ import pytest
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
 from machine_monitor.services import records
 from machine_monitor.services.audit.history import ChangeContext
-from machine_monitor.services.imports import files, running, undoing
+from machine_monitor.services.imports import files
+from machine_monitor.services.imports.execution import running, undoing
+from machine_monitor.services.imports.execution.running import ImportRun
 from machine_monitor.services.imports.mapping import parse
 from machine_monitor.services.imports.options import ImportOptions
-from machine_monitor.services.imports.running import ImportRun
 from machine_monitor.services.records import Target
 from services.legacy.cases import counts, create, delete, history, patch, read_all
 from services.tabular.files import UTC

@@ -1,4 +1,4 @@
-"""Tables of each format become the same records by one mapping, and refused rows are read back once mended."""
+"""Tables of each format become the same records by one mapping, and refused rows are read back once fixed."""
 
 import gzip
 import io
@@ -13,7 +13,7 @@ import pytest
 from machine_monitor.errors import Invalid, UsageError
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.services.imports.mapping import parse
-from machine_monitor.services.imports.reader import compression, workbooks
+from machine_monitor.services.imports.reader import compression, open_table, workbooks
 from services.legacy.cases import counts, read_all
 
 MAPPING = {
@@ -73,6 +73,15 @@ def test_text_files(target, import_table, name, data):
     assert shown(target) == EXPECTED
     assert {machine["sector"] for machine in read_all(target, MACHINES).values()} == {"Usinage"}
     assert import_table(data, FILL, name)["logs"] == counts(unchanged=3)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_a_comma_in_each_text_is_no_delimiter(tmp_path, delimiter):
+    path = tmp_path / "orders.csv"
+    rows = [("Order", "Date", "Text"), *((str(number), "03/09/2025", "Worn, replaced") for number in range(30))]
+    path.write_text("".join(f"{delimiter.join(row)}\n" for row in rows))
+    table = open_table(path)
+    assert (table.read.delimiter, table.names) == (delimiter, ["Order", "Date", "Text"])
 
 
 def workbook(*rows):
@@ -135,14 +144,14 @@ def test_refused_rows_are_written_as_they_were_and_read_back_once_mended(import_
     assert lines[4].startswith('5;Usinage;7;32/02/2024;;;;"a;b";1,5;started_at: ')
     again = import_table(content.encode("cp1252" if name == "t.csv" else "utf-8-sig"), mapping, "rejected.csv")
     assert again["logs"] == counts(rejected=3)
-    mended = (
+    fixed = (
         content.replace("4;Usinage;x", "4;Usinage;9")
         .replace("32/02", "02/02")
         .replace(";Usinage;7;06", "6;Usinage;7;06")
     )
-    assert mended.count("6;Usinage;7;06") == 1
-    encoded = mended.encode("cp1252" if name == "t.csv" else "utf-8-sig")
-    assert import_table(encoded, mapping, "mended.csv")["logs"] == counts(created=3)
+    assert fixed.count("6;Usinage;7;06") == 1
+    encoded = fixed.encode("cp1252" if name == "t.csv" else "utf-8-sig")
+    assert import_table(encoded, mapping, "fixed.csv")["logs"] == counts(created=3)
     assert import_table(text(";", [ROWS[0], ["4", "Usinage", "9", *BAD[0][3:]]]), FILL)["logs"] == counts(unchanged=2)
 
 
@@ -150,8 +159,8 @@ def test_a_refused_date_cell_of_a_workbook_is_read_back(target, import_table, tm
     rejected = tmp_path / "rejected.csv"
     row = [9, "A", "x", datetime(2024, 2, 1, 10, 30), None, None, None, None, 2.5]  # noqa: DTZ001 -- a cell has no zone
     import_table(workbook(row), FILL, "t.xlsx", rejected=rejected)
-    mended = rejected.read_text(encoding="utf-8-sig").replace(";x;", ";7;")
-    assert import_table(("\ufeff" + mended).encode(), FILL, "mended.csv")["logs"] == counts(created=1)
+    fixed = rejected.read_text(encoding="utf-8-sig").replace(";x;", ";7;")
+    assert import_table(("\ufeff" + fixed).encode(), FILL, "fixed.csv")["logs"] == counts(created=1)
     assert shown(target) == [("M-007", "info", "2024-02-01T09:30:00Z", None, None, {"cost": 2.5})]
 
 
@@ -189,7 +198,7 @@ def faults(mapping):
     ],
 )
 def test_unknown_words_are_named_with_the_nearest(mapping, pointer, message):
-    assert [(found, message in text) for found, text in faults(mapping) if found == pointer] == [(pointer, True)]
+    assert [(each, message in text) for each, text in faults(mapping) if each == pointer] == [(pointer, True)]
 
 
 @pytest.mark.parametrize(

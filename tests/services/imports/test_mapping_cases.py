@@ -49,8 +49,8 @@ def test_every_case_has_its_outcome_and_a_second_run_changes_nothing(target, tmp
         logs = {log["project"]: log for uuid, log in stored(target).items() if uuid not in before}
         delimiter = case["more"].get("read", {}).get("delimiter", ",")
         lines = {line.split(delimiter)[0]: number for number, line in enumerate(case["table"].split("\n"), 1)}
-        found = {n: outcome((n, lines[n]), case["expect"][n], logs, report["problems"]) for n in case["expect"]}
-        assert (case["name"], found) == (case["name"], case["expect"])
+        outcomes = {n: outcome((n, lines[n]), case["expect"][n], logs, report["problems"]) for n in case["expect"]}
+        assert (case["name"], outcomes) == (case["name"], case["expect"])
         skipped = list(case["expect"].values()).count("skipped")
         assert report["skipped"] == skipped
         again = import_file(target, path, ImportOptions(UTC), mapping).to_dict()

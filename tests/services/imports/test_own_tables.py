@@ -6,7 +6,8 @@ import pytest
 
 from machine_monitor.errors import UsageError
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES, USERS
-from machine_monitor.services.imports import ImportOptions, import_file, running
+from machine_monitor.services.imports import ImportOptions, import_file
+from machine_monitor.services.imports.execution import running
 from machine_monitor.services.imports.reader import open_table
 from services.imports.lines import AT, BOM, errors_of, lines, log, problems_of
 from services.legacy.cases import counts, create, delete, history, patch, read_all
@@ -262,10 +263,13 @@ def test_new_logs_need_no_uuid_and_the_same_rows_find_them_again(import_text):
     assert import_text("y.csv", longer, new=True)["logs"] == counts(unchanged=3, created=2)
 
 
-@pytest.mark.parametrize("name", ["missing.csv", "missing.ndjson", "folder.csv"])
-def test_an_unreadable_file_is_a_usage_error(target, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("missing.csv", "No such file"), ("missing.ndjson", "No such file"), ("folder.csv", "`mm sync`")],
+)
+def test_an_unreadable_file_is_a_usage_error(target, tmp_path, name, reason):
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match=f"cannot be read: .*{reason}"):
         import_file(target, tmp_path / name, ImportOptions(UTC))
 
 

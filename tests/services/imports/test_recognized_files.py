@@ -32,8 +32,8 @@ def test_the_resource_of_a_table_is_recognized_by_its_header_and_guards_are_take
 ):
     text = mark + end.join([delimiter.join(["name", *CELLS[0]]), delimiter.join(["'=Saw", *CELLS[1]]), "", ""])
     assert import_text("m.csv", text)["machines"] == counts(created=1)
-    found = read_all(target, MACHINES)["=Saw"]
-    assert {field: found[field] for field in READ} == READ
+    machine = read_all(target, MACHINES)["=Saw"]
+    assert {field: machine[field] for field in READ} == READ
 
 
 def test_only_a_plain_export_of_ours_tells_a_literal_apostrophe_by_quotes(target, import_text):
@@ -81,10 +81,10 @@ def test_an_unreadable_row_is_reported_with_its_line_number(target, import_text)
         ([13], "name", "error", "missing", None),
         ([14], None, "error", "bad-bytes", None),
     ]
-    found = read_all(target, MACHINES)
-    services = {name: machine["in_service"] for name, machine in found.items()}
+    machines = read_all(target, MACHINES)
+    services = {name: machine["in_service"] for name, machine in machines.items()}
     assert services == {"A": None, "H": None, "I": False, "J": None}
-    assert (found["A"]["comment"], found["J"]["comment"]) == ("two\nlinés", '5" pipe')
+    assert (machines["A"]["comment"], machines["J"]["comment"]) == ("two\nlinés", '5" pipe')
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,6 @@ def test_a_workbook_of_ours_is_read_back(target, import_text, tmp_path):
     book.save(tmp_path / "book.xlsx")
     report = import_file(target, tmp_path / "book.xlsx", ImportOptions(PARIS)).to_dict()
     assert report["logs"] == counts(unchanged=2, created=1)
-    found = read_all(target, LOGS)
-    assert {name: found[UUID.format(1)][name] for name in stored} == stored
-    assert (found[UUID.format(3)]["started_at"], found[UUID.format(3)]["comment"]) == ("2025-07-25T13:18:25Z", "12")
+    logs = read_all(target, LOGS)
+    assert {name: logs[UUID.format(1)][name] for name in stored} == stored
+    assert (logs[UUID.format(3)]["started_at"], logs[UUID.format(3)]["comment"]) == ("2025-07-25T13:18:25Z", "12")

@@ -90,8 +90,8 @@ def test_machines_types_and_users_are_imported_by_a_mapping(target, import_table
         counts(created=2, rejected=1),
         {("name", "duplicate-key", "tour 1")},
     )
-    found = read_all(target, MACHINES)
-    assert [(each["year_of_acquisition"], each["in_service"]) for each in found.values()] == [
+    machines = read_all(target, MACHINES)
+    assert [(each["year_of_acquisition"], each["in_service"]) for each in machines.values()] == [
         (2007, True),
         (None, False),
     ]

@@ -6,7 +6,7 @@ import pytest
 
 from machine_monitor.errors import UsageError
 from machine_monitor.models import LOGS
-from machine_monitor.services.imports import running
+from machine_monitor.services.imports.execution import running
 from services.imports.lines import AT, lines, log
 from services.legacy.cases import counts, read_all
 
@@ -56,9 +56,9 @@ def test_lines_that_cannot_be_read_are_kept_and_read_back_once_mended(import_tex
     broken = [json.dumps(log(1))[:-1] + ",}", '["é"]', '{"uuid": "']
     text = ("\n".join(broken) + "\n").encode() + b'{"machine": "\xff"}\n' + lines(log(2, started_at="x")).encode()
     assert import_text("x.ndjson", text, rejected=rejected)["logs"] == counts(rejected=5)
-    found = [json.loads(line) for line in rejected.read_text().splitlines()]
-    assert [members.get("line") for members in found] == [*broken, '{"machine": "\ufffd"}', None]
-    assert all(members["why"] for members in found)
-    assert found[4]["started_at"] == "x"
-    mended = lines(json.loads(found[0]["line"].replace(",}", "}")), {**found[4], "started_at": AT})
-    assert import_text("mended.ndjson", mended)["logs"] == counts(created=2)
+    rejected_lines = [json.loads(line) for line in rejected.read_text().splitlines()]
+    assert [members.get("line") for members in rejected_lines] == [*broken, '{"machine": "\ufffd"}', None]
+    assert all(members["why"] for members in rejected_lines)
+    assert rejected_lines[4]["started_at"] == "x"
+    fixed = lines(json.loads(rejected_lines[0]["line"].replace(",}", "}")), {**rejected_lines[4], "started_at": AT})
+    assert import_text("fixed.ndjson", fixed)["logs"] == counts(created=2)

@@ -44,8 +44,8 @@ def total(target, resource, query):
 
 
 def read_all(target, resource):
-    found = target.transact(lambda tx: records.read_all(tx, resource))
-    return {record[resource.key]: record for record in found}
+    stored = target.transact(lambda tx: records.read_all(tx, resource))
+    return {record[resource.key]: record for record in stored}
 
 
 def everything(target):

@@ -46,6 +46,7 @@ def test_a_flag_has_the_spellings_of_the_legacy_tool(written, read_as):
 def test_an_invalid_flag_rejects_the_machine(written):
     (finding,) = machine(in_service=written).findings
     assert (finding.field, finding.level, finding.code) == ("in_service", "error", "invalid")
+    assert finding.message.endswith(f", not {written!r}.")
 
 
 def test_a_missing_flag_is_true():

@@ -54,6 +54,6 @@ def read(url, path, zone=UTC, **options):
 def stored_records(url, resource, *dropped):
     """Return the records in the order of writing, without read-only fields."""
     with opened(url) as database:
-        found = database.transact(lambda tx: records.read_all(tx, RESOURCES[resource]))
+        stored = database.transact(lambda tx: records.read_all(tx, RESOURCES[resource]))
     dropped = {"id", "version", "created_at", "updated_at", *dropped}
-    return [{name: value for name, value in record.items() if name not in dropped} for record in found]
+    return [{name: value for name, value in record.items() if name not in dropped} for record in stored]

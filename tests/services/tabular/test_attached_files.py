@@ -37,9 +37,9 @@ def put(store, content):
 def written(store, folder, key, *files):
     """Write the files of one record, and return the number of new ones, and all that are in the folder."""
     rows = [{"name": name, "sha256": put(store, content)} for name, content in files]
-    found = WrittenFiles()
-    write_files({"name": key, "attachments": rows}, "name", store, folder, found)
-    return found.files, {
+    written_files = WrittenFiles()
+    write_files({"name": key, "attachments": rows}, "name", store, folder, written_files)
+    return written_files.files, {
         str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }
 
@@ -72,9 +72,9 @@ def test_no_name_leads_out_of_the_folder(store, tmp_path, key, name, path):
 
 def test_names_of_any_length_are_written_with_their_suffix(store, tmp_path):
     files = [(f"{LONG}.jpeg", b"1"), (f"{LONG}.jpeg", b"2"), (f"x.{LONG}", b"3")]
-    count, found = written(store, tmp_path / "out", LONG, *files)
-    assert (count, sorted(found.values())) == (3, [b"1", b"2", b"3"])
-    names = [name.partition("/")[2] for name in found]
+    count, contents = written(store, tmp_path / "out", LONG, *files)
+    assert (count, sorted(contents.values())) == (3, [b"1", b"2", b"3"])
+    names = [name.partition("/")[2] for name in contents]
     assert min(name[-9:] for name in names).endswith(" (2).jpeg")
     assert max(len(name.encode()) for name in names) <= 255
     assert (path_part("." * 300), path_part("")) == ("_" * 255, "_")
@@ -89,8 +89,8 @@ async def test_an_export_writes_the_files_of_its_records_again_and_again(databas
     request = tabular.ExportRequest(tmp_path / "logs.csv", LOGS)
     for number in (2, 0):
         database = Database(database_url)
-        found = await tabular.save_files(database, request, TimeContext(UTC, instants.now()), store, tmp_path / "out")
+        result = await tabular.save_files(database, request, TimeContext(UTC, instants.now()), store, tmp_path / "out")
         await asyncio.to_thread(database.close_writer)
-        assert found == WrittenFiles(number)
+        assert result == WrittenFiles(number)
     contents = {path.name[:5]: path.read_bytes() for path in (tmp_path / "out" / log["uuid"]).iterdir()}
     assert contents == {"ééééé": b"one", "b.txt": b"two"}

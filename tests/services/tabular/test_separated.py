@@ -70,8 +70,8 @@ def test_written_rows_are_read_back(dialect, rows):
 def test_pythons_csv_reader_reads_the_same_cells(rows):
     rows = without_blank_lines(rows)
     data = to_csv(DIALECTS["rfc4180"], rows).decode()
-    found = list(csv.reader(io.StringIO(data, newline=""), strict=True))
-    assert found[1:] == [[cell or "" for cell in row] for row in rows]
+    read_rows = list(csv.reader(io.StringIO(data, newline=""), strict=True))
+    assert read_rows[1:] == [[cell or "" for cell in row] for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -150,15 +150,15 @@ def test_a_record_may_span_lines_and_a_stray_quote_affects_only_its_line():
 
 @pytest.mark.parametrize("rest", [b"x\n" * MAX_RECORD_BYTES, b"x\n"], ids=["long", "to the end"])
 def test_a_quote_that_is_never_closed_costs_its_own_line_only(rest):
-    found = found_in(b'a\n"b\n' + rest)
-    assert found[:3] == [(1, b"a\n", True), (2, b'"b\n', False), (3, b"x\n", True)]
-    assert len(found) == 2 + rest.count(b"\n")
+    lines = found_in(b'a\n"b\n' + rest)
+    assert lines[:3] == [(1, b"a\n", True), (2, b'"b\n', False), (3, b"x\n", True)]
+    assert len(lines) == 2 + rest.count(b"\n")
 
 
 def test_an_endless_line_is_cut_and_the_next_line_is_read():
     long = b"x" * (3 * MAX_RECORD_BYTES)
-    found = list(records(io.BytesIO(long + b"\n\n \r\nshort")))
-    assert [(line.number, len(line.raw), line.is_whole) for line in found] == [
+    lines = list(records(io.BytesIO(long + b"\n\n \r\nshort")))
+    assert [(line.number, len(line.raw), line.is_whole) for line in lines] == [
         (1, MAX_RECORD_BYTES + 1, False),
         (4, 5, True),
     ]

@@ -27,6 +27,9 @@ export const logDetail = {
   set: (field: string, to: string) => `set ${field} to ${to}`,
   removed: (field: string) => `removed ${field}`,
   edited: (field: string) => `edited ${field}`,
+  fileAdded: (name: string) => `added the file ${name}`,
+  fileRemoved: (name: string) => `removed the file ${name}`,
+  fileRenamed: (from: string, to: string) => `renamed the file ${from} to ${to}`,
   reason: (text: string) => `Reason: ${text}`,
   /** Field names inside a sentence. */
   field: {

@@ -1,6 +1,8 @@
 import { account } from './account';
 import { attributes } from './attributes';
 import { charts } from './charts';
+import { files } from './files';
+import { imports } from './imports';
 import { logDetail } from './logDetail';
 import { logForm } from './logForm';
 import { logTypes } from './logTypes';
@@ -15,6 +17,6 @@ import { users } from './users';
 import { wall } from './wall';
 
 /** The English messages of all other pages. */
-const others = { account, attributes, charts, logDetail, logForm, logTypes, machines, outbox, scan, sessions, siteState, start, tokens, users, wall };
+const others = { account, attributes, charts, files, imports, logDetail, logForm, logTypes, machines, outbox, scan, sessions, siteState, start, tokens, users, wall };
 
 export default others;

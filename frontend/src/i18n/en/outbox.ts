@@ -12,7 +12,7 @@ export const outbox = {
   refusedCount: (count: string) => `${count} to fix`,
   refused: 'Refused',
   waitingForAuthor: (author: string) => `waiting for ${author} to sign in`,
-  kinds: { create: 'New log', update: 'Change', delete: 'Deletion' } as Record<string, string>,
+  kinds: { create: 'New log', update: 'Change', delete: 'Deletion', upload: 'File' } as Record<string, string>,
   changesWaiting: (count: string, one: boolean) => `${count} ${one ? 'change' : 'changes'} not sent yet`,
   deleteIn: 'Deleted in a few seconds.',
   deactivate: 'Deactivate',

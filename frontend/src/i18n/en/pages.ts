@@ -1,5 +1,6 @@
 /** The names of pages, in the menu and in the title of the window. */
 export const pages = {
+  imports: 'Imports',
   labels: 'QR labels',
   logTypes: 'Log types',
   machines: 'Machines',

@@ -7,7 +7,7 @@ export const siteState = {
   backup: 'Last backup',
   noBackup: 'No backup is known.',
   backupOld: 'Older than two days',
-  backupNone: 'Make one',
+  makeBackup: 'Make one',
   backupHint: 'On the server:',
   service: 'Service',
   version: 'Version',

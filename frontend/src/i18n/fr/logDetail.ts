@@ -29,6 +29,9 @@ export const logDetail: Messages['logDetail'] = {
   set: (field, to) => `indiqué ${field}\u00a0: ${to}`,
   removed: (field) => `retiré ${field}`,
   edited: (field) => `modifié ${field}`,
+  fileAdded: (name) => `ajouté le fichier ${name}`,
+  fileRemoved: (name) => `retiré le fichier ${name}`,
+  fileRenamed: (from, to) => `renommé le fichier ${from} en ${to}`,
   reason: (text) => `Motif\u00a0: ${text}`,
   field: {
     machine: 'la machine',

@@ -2,6 +2,8 @@ import type en from '../en/others';
 import { account } from './account';
 import { attributes } from './attributes';
 import { charts } from './charts';
+import { files } from './files';
+import { imports } from './imports';
 import { logDetail } from './logDetail';
 import { logForm } from './logForm';
 import { logTypes } from './logTypes';
@@ -16,6 +18,6 @@ import { users } from './users';
 import { wall } from './wall';
 
 /** The French messages of all other pages. */
-const others: typeof en = { account, attributes, charts, logDetail, logForm, logTypes, machines, outbox, scan, sessions, siteState, start, tokens, users, wall };
+const others: typeof en = { account, attributes, charts, files, imports, logDetail, logForm, logTypes, machines, outbox, scan, sessions, siteState, start, tokens, users, wall };
 
 export default others;

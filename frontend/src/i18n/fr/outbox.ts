@@ -14,7 +14,7 @@ export const outbox: Messages['outbox'] = {
   refusedCount: (count) => `${count} à corriger`,
   refused: 'Refusé',
   waitingForAuthor: (author) => `attend que ${author} se connecte`,
-  kinds: { create: 'Nouvelle intervention', update: 'Modification', delete: 'Suppression' },
+  kinds: { create: 'Nouvelle intervention', update: 'Modification', delete: 'Suppression', upload: 'Fichier' },
   changesWaiting: (count, one) => `${count} ${one ? 'modification' : 'modifications'} en attente`,
   deleteIn: 'Supprimé dans quelques secondes.',
   deactivate: 'Désactiver',

@@ -1,6 +1,7 @@
 import type { Messages } from '../en';
 
 export const pages: Messages['pages'] = {
+  imports: 'Imports',
   labels: 'Étiquettes QR',
   logTypes: 'Types d’intervention',
   machines: 'Machines',

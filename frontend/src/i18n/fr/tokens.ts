@@ -12,7 +12,7 @@ export const tokens: Messages['tokens'] = {
   nameHint: 'Le programme qui s’en sert, par exemple «\u00a0Rapport d’équipe, PC du bureau\u00a0». Révoquer le jeton arrête ce programme.',
   user: 'Agit pour',
   scope: 'Portée',
-  scopes: { read: 'Lire', write: 'Lire et écrire les données', admin: 'Tout ce que peut son utilisateur' },
+  scopes: { read: 'Lire', write: 'Lire et écrire les données', admin: 'Tout ce que peut faire son utilisateur' },
   scopeHint: 'Choisissez la plus petite portée qui suffit. Un jeton n’a jamais plus de droits que son utilisateur.',
   days: 'Validité (jours)',
   daysHint: 'De 1 à 3\u00a0650.',

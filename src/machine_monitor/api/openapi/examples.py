@@ -33,6 +33,18 @@ BODIES: dict[str, dict[str, Any]] = {
     "UserCreate": {"trigram": "JDO", "first_name": "Jane", "last_name": "Doe", "role": "operator"},
     "UserReplace": {"first_name": "Sarah", "last_name": "Okafor", "role": "lead"},
     "UserUpdate": {"role": "supervisor"},
+    "Mapping": {
+        "name": "orders",
+        "zone": "Europe/Paris",
+        "key": ["Order"],
+        "fields": {
+            "machine": "Equipment",
+            "started_at": {"columns": ["Date", "Time"], "dates": ["dmy"]},
+            "type": {"const": "error"},
+            "comment": "Text",
+        },
+    },
+    "MappingProposal": {"read": {"format": "csv", "delimiter": ";", "header": 2}},
     "TokenCreate": {"name": "Monthly report", "scope": "read", "days": 90},
     "SignIn": {"trigram": "ABE", "password": "the password of ABE"},
     "NewPassword": {"current": "the current password", "new": "a new long password"},
@@ -40,3 +52,4 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 # By the name of the parameter of a path.
 PATH_PARAMETERS = {"uuid": UUID, "id": ATTACHMENT, "name": "Tour CN 1", "code": "calibration", "trigram": "SOK"}
+PATHS_OF_IMPORTS = {"name": "orders", "id": UUID}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from machine_monitor.api import access, problems
-from machine_monitor.api.openapi import examples
+from machine_monitor.api.openapi import examples, imports
 
 MERGE_PATCH_TYPE = "application/merge-patch+json"
 DESCRIPTION = """\
@@ -20,6 +20,7 @@ TAGS = {
     "log types": "The kinds of intervention that the site has chosen.",
     "reliability": "How often machines fail, and how long they stand.",
     "users": "The people who record interventions.",
+    "imports": "Tables of other programs, and how they become records.",
     "changes": "The history of all records, to read or to follow.",
     "tokens": "Credentials of programs.",
     "account": "Passwords, sessions and invitations.",
@@ -40,6 +41,7 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
         _add_examples(operation)
         _correct_responses(operation)
     components = document["components"]
+    components["schemas"] |= imports.mapping_schemas()
     components["securitySchemes"] = access.SECURITY_SCHEMES
     for name in FASTAPI_ERRORS:
         components["schemas"].pop(name, None)
@@ -66,8 +68,9 @@ def _describe(operation: dict[str, Any]) -> None:
 
 def _add_examples(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", ()):
-        if parameter["in"] == "path" and parameter["name"] in examples.PATH_PARAMETERS:
-            parameter["example"] = examples.PATH_PARAMETERS[parameter["name"]]
+        found = examples.PATHS_OF_IMPORTS if operation["tags"] == ["imports"] else examples.PATH_PARAMETERS
+        if parameter["in"] == "path" and parameter["name"] in found:
+            parameter["example"] = found[parameter["name"]]
     if body := operation.get("requestBody"):
         json_body = body["content"].get("application/json")
         if json_body is None:

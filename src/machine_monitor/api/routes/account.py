@@ -51,8 +51,8 @@ async def list_sessions(caller: CurrentUser, sign: SignInDep) -> Response:
     """List your sessions. These are the browsers in which you are signed in, the last used first."""
     user = caller.user
     assert user is not None
-    found = await sign.database.read(lambda tx: sessions.read_all(tx, user, caller.session))
-    return responses.json_response(SessionList(items=found).model_dump_json().encode())
+    items = await sign.database.read(lambda tx: sessions.read_all(tx, user, caller.session))
+    return responses.json_response(SessionList(items=items).model_dump_json().encode())
 
 
 @router.delete("/me/sessions/{id}", dependencies=[needs(END_SESSION)], **json_operation(None, *WRITES, 404, status=204))

@@ -10,7 +10,7 @@ from fastapi import Depends, Request, Response
 
 from machine_monitor.api import downloads, responses
 from machine_monitor.api.access import needs, user_of
-from machine_monitor.api.deps import Db
+from machine_monitor.api.deps import Db, NoParameters
 from machine_monitor.api.openapi.files import (
     download_operation,
     preview_operation,
@@ -66,15 +66,8 @@ def preview_size_of(request: Request) -> Size:
     return SIZES[given[0]]
 
 
-def no_parameters(request: Request) -> None:
-    """Raise `Invalid` if there are query parameters."""
-    if faults := unexpected_parameters(parse_query_string(request.scope["query_string"])):
-        raise invalid(faults)
-
-
 FileNameDep = Annotated[str, Depends(file_name_of)]
 PreviewSize = Annotated[Size, Depends(preview_size_of)]
-NoParameters = Annotated[None, Depends(no_parameters)]
 
 
 @router.post("/logs/{uuid}/attachments", dependencies=[needs(EDIT_LOG)], **upload_form_operation(LOGS))

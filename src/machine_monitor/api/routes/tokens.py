@@ -20,7 +20,7 @@ from machine_monitor.models import TOKENS
 from machine_monitor.models.accounts.token import TokenCreate, TokenCreated
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.schema import Selection
-from machine_monitor.services.access.permissions import SEE_TOKENS, WRITE_TOKENS, can_manage_other_accounts
+from machine_monitor.services.access.permissions import SEE_TOKENS, WRITE_TOKENS, can_manage_users
 from machine_monitor.services.accounts import tokens
 
 router = create_router("tokens", SecretRoute)
@@ -63,6 +63,6 @@ async def revoke_token(
     write: Write,
 ) -> Response:
     """Revoke a token. It stops working at once and leaves the list."""
-    owner = None if can_manage_other_accounts(write.caller) else write.caller.user
+    owner = None if can_manage_users(write.caller) else write.caller.user
     await write.database.write(lambda tx: tokens.revoke(tx, id, write.change_context(), owner))
     return Response(status_code=204)

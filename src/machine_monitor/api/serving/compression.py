@@ -106,12 +106,12 @@ def preferred_encoding(headers: Iterable[tuple[bytes, bytes]], available: Sequen
 @lru_cache(maxsize=64)
 def _parse_qualities(accepted: bytes) -> dict[str, float]:
     """Return the quality of each encoding in `Accept-Encoding`. A quality that cannot be parsed is 0: not accepted."""
-    found = {}
+    qualities = {}
     for item in accepted.decode("latin-1").lower().split(","):
         name, *parameters = map(str.strip, item.split(";"))
         given = [text.removeprefix("q=") for text in parameters if text.startswith("q=")] or ["1"]
-        found[name.removeprefix("x-")] = float(given[0]) if _QUALITY.fullmatch(given[0]) else 0.0
-    return found
+        qualities[name.removeprefix("x-")] = float(given[0]) if _QUALITY.fullmatch(given[0]) else 0.0
+    return qualities
 
 
 async def _compress_chunk(compressor: "zlib._Compress", chunk: bytes) -> bytes:

@@ -205,7 +205,7 @@ class Connection(HttpToolsProtocol):
         if not self.flow.write_paused:
             self.transport.abort()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's text, the same for every fault
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's text, the same for every malformed request
         """Send a problem for an invalid request, after the responses to earlier requests, and close the connection."""
         if self._phase is not Phase.BODY and self.is_responding:
             self.cycle.keep_alive = False

@@ -31,9 +31,10 @@ TYPES = {
     ".webmanifest": "application/manifest+json",
     ".md": "text/markdown; charset=utf-8",
 }
-# Only files of this host. Trusted types: only these policies may create HTML and the URL of a worker.
+# Only files of this host, and pictures of files that wait on the device (blob:). Trusted types: only these policies may
+# create HTML and the URL of a worker.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
     "connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types svelte-trusted-html mm-worker"

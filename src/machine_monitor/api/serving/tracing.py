@@ -36,7 +36,7 @@ PROTOCOL = "http/protobuf"
 KEPT_ATTRIBUTES = {"http.request.method", "url.scheme", "network.protocol.version"}
 # A collector that is away must not delay the end of the service.
 FLUSH_SECONDS = 1.0
-# FastAPI's metrics and logs are not needed beside ours.
+# The service has its own metrics and logs, so FastAPI's are not needed.
 TELEMETRY_OFF: TelemetryConfig = {
     "tracing": False,
     "metrics": False,

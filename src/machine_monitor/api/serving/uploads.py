@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -11,12 +11,22 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from machine_monitor.api.access import user_of
-from machine_monitor.errors import BadRequest, Fault, FileTooLarge, PayloadTooLarge, UnsupportedMediaType, invalid
+from machine_monitor.errors import (
+    BadRequest,
+    Fault,
+    FileTooLarge,
+    Invalid,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    invalid,
+)
 from machine_monitor.models.attachment import clean_name
-from machine_monitor.services.files.receiving import Files, ReceivedFile
+from machine_monitor.services.files.receiving import Files, ReceivedFile, ReceivedTable
 
 # The name of the parts that are files, and how many a request may have.
 FILES, MAX_FILES = "files", 10
+# The name of the part that is a table to import.
+TABLE = "file"
 MAX_FIELD_BYTES = 1024 * 1024
 # Boundaries and the headers of parts.
 OVERHEAD_BYTES = 256 * 1024
@@ -36,6 +46,20 @@ class Form:
         """Remove the files that were not kept."""
         for file in self.files:
             await asyncio.to_thread(file.incoming.discard)
+
+
+@dataclass
+class TableForm:
+    """The parts of a form with a table to import: texts by name, and the table with its file name."""
+
+    fields: dict[str, bytes] = field(default_factory=dict)
+    name: str = ""
+    table: ReceivedTable | None = None
+
+    async def discard(self) -> None:
+        """Remove the table, unless it was moved to where it stays."""
+        if self.table is not None:
+            await asyncio.to_thread(self.table.incoming.discard)
 
 
 def form_of(request: Request) -> Form:
@@ -65,9 +89,25 @@ async def receive_form(request: Request, field_names: Collection[str] = ()) -> F
         elif part.name in field_names and part.name not in form.fields:
             form.fields[part.name] = await part.read(MAX_FIELD_BYTES)
         else:
-            allowed = (*field_names, FILES)
-            message = f"There is no part '{part.name[:40]}' here, or it was given twice. Parts: {', '.join(allowed)}."
-            raise invalid([Fault(message, "unknown-part", pointer=f"/{part.name[:40]}", allowed=allowed)])
+            raise _unknown_part(part, (*field_names, FILES))
+    return form
+
+
+async def receive_table(request: Request, field_names: Collection[str], max_bytes: int) -> TableForm:
+    """Receive a form with a table and these fields. `Route` discards the table at the end, unless it was moved."""
+    if not is_form(request):
+        raise UnsupportedMediaType(f"Send the table as `Content-Type: {FORM_TYPE}`, in a part with the name `{TABLE}`.")
+    files: Files = request.app.state.files
+    form = request.scope[FORM] = TableForm()
+    reader = _FormReader(request, max_bytes + len(field_names) * MAX_FIELD_BYTES + OVERHEAD_BYTES)
+    async for part in reader.parts():
+        if part.name == TABLE and form.table is None:
+            form.name = clean_name(part.file_name)
+            form.table = await files.receive_table(user_of(request), part.chunks(), max_bytes)
+        elif part.name in field_names and part.name not in form.fields:
+            form.fields[part.name] = await part.read(MAX_FIELD_BYTES)
+        else:
+            raise _unknown_part(part, (*field_names, TABLE))
     return form
 
 
@@ -185,6 +225,11 @@ class _FormReader:
 
     def _end(self) -> None:
         self._is_complete = True
+
+
+def _unknown_part(part: _Part, allowed: Sequence[str]) -> Invalid:
+    message = f"There is no part '{part.name[:40]}' here, or it was given twice. Parts: {', '.join(allowed)}."
+    return invalid([Fault(message, "unknown-part", pointer=f"/{part.name[:40]}", allowed=allowed)])
 
 
 def _malformed() -> BadRequest:

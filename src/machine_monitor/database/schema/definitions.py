@@ -39,16 +39,16 @@ Objects = Mapping[SchemaObject, Definition]
 
 def tokens(sql: str) -> list[str]:
     """Split SQL into tokens: names unquoted and in lower case, the body of a function as one token."""
-    found = []
+    words = []
     for match in _TOKEN.finditer(sql):
         text = match.group()
         if match.lastgroup == "name":
-            found.append(text[1:-1].lower())
+            words.append(text[1:-1].lower())
         elif match["body"] is not None:
-            found.append(" ".join(match["body"].split()))
+            words.append(" ".join(match["body"].split()))
         elif match["blank"] is None:
-            found.append(text if match["text"] else text.lower())
-    return found
+            words.append(text if match["text"] else text.lower())
+    return words
 
 
 def definition(words: Sequence[str]) -> Definition:

@@ -31,10 +31,10 @@ class Difference(NamedTuple):
 
 def find_differences(engine: Engine, cursor: Any, metadata: MetaData) -> list[Difference]:
     """Return where the schema of a database differs from that of the models."""
-    expected, found = _expected(engine, metadata), engine.schema_objects(cursor)
-    missing = [each for each in expected if each not in found]
+    expected, existing = _expected(engine, metadata), engine.schema_objects(cursor)
+    missing = [each for each in expected if each not in existing]
     differences = [Difference(each, f"The {each} is missing.", is_missing=True) for each in missing]
-    for each, definition in found.items():
+    for each, definition in existing.items():
         if each not in expected:
             differences.append(Difference(each, f"The {each} does not belong to this version."))
         elif definition != expected[each]:

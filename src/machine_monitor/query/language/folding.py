@@ -106,7 +106,7 @@ def _dropped_marks(*, bmp_only: bool) -> re.Pattern[str]:
     """Match the marks of letters whose marks are dropped."""
     marks = mark_class(bmp_only=bmp_only)
     bases = "".join(character_class(SCRIPTS[name], bmp_only=bmp_only) for name in MARKS_DROPPED)
-    # The ranges of a script have marks, too: a mark is no base.
+    # The ranges of a script contain marks too; a mark is not a base.
     return re.compile(f"[{marks}](?<=[{bases}].)(?<![{marks}].)[{marks}]*")
 
 

@@ -265,8 +265,11 @@ class QueryParser:
     def _suggested_names(self, name: str) -> tuple[str, ...]:
         """Return the names to suggest for an unknown parameter.
 
-        These are the filters of the same field or attribute, else all fields.
+        These are the filters of related records that it means (`machine.sector` for `sector` and `machine__sector`),
+        else those of the same field or attribute, else all fields.
         """
+        if related := self._related_filters(name):
+            return related
         filters, field_name = self.resource.filters, name.partition("__")[0]
         any_key, key = attributes.split_parameter(field_name)
         own_key = key if any_key in filters and attributes.is_valid_key(key) else attributes.ANY_KEY
@@ -277,6 +280,12 @@ class QueryParser:
         )
         fields = [field.parameter for field, operator in filters.values() if operator is EQUAL]
         return same or (*sorted(self.parameters), *fields)
+
+    def _related_filters(self, name: str) -> tuple[str, ...]:
+        """Return the filters that are `name` with a dot for its first `__`, or after the name of a relation."""
+        dotted = name.replace("__", ".", 1)
+        found = (other for other in self.resource.filters if other == dotted or other.endswith(f".{name}"))
+        return tuple(sorted(found, key=lambda other: other.count(".")))
 
 
 def list_parameters(resource: Resource) -> frozenset[str]:

@@ -206,5 +206,5 @@ def _count(text: str) -> tuple[int, int]:
     if folded.isascii():
         return len(_cut(folded)), 0
     patterns = _patterns(bmp_only=is_bmp(folded))
-    found = patterns.words.findall(folded)
-    return len(found), sum(len(patterns.letters.findall(run)) for run, _ in found)
+    runs = patterns.words.findall(folded)
+    return len(runs), sum(len(patterns.letters.findall(run)) for run, _ in runs)

@@ -125,7 +125,14 @@ def parse_time_filter(text: str, time_context: TimeContext) -> datetime | DayRan
             message = "This is not a valid date between 1970 and 2100."
             raise BadTime(message) from None
         return _day_range(day, time_context.zone)
-    return parse_instant(_BLANK_OFFSET.sub(r"\1+\2", text), time_context.zone)
+    text = _BLANK_OFFSET.sub(r"\1+\2", text)
+    if not _INSTANT.fullmatch(text):
+        message = (
+            "Expected a day such as 2025-07-25, a time such as 2025-07-25T13:18:25Z, `today`, `yesterday`, `now`, "
+            "or how long ago, such as -12h, -7d or -1m."
+        )
+        raise BadTime(message)
+    return parse_instant(text, time_context.zone)
 
 
 def _day_range(day: date, zone: ZoneInfo) -> DayRange:

@@ -100,8 +100,8 @@ def _array(engine: Engine, parent: ColumnElement, rows: ChildRows) -> ColumnElem
     table = rows.table
     kinds = {name: field_annotations(info).kind for name, info in rows.item.model_fields.items()}
     item = engine.build_object({name: engine.to_json_expr(table.c[name], kind) for name, kind in kinds.items()})
-    found = select().select_from(table).where(table.c[rows.on] == parent).correlate_except(table)
-    return engine.build_array(item, found, table.c[rows.position])
+    children = select().select_from(table).where(table.c[rows.on] == parent).correlate_except(table)
+    return engine.build_array(item, children, table.c[rows.position])
 
 
 def _expanded_member(engine: Engine, resource: Resource, name: str) -> ColumnElement:

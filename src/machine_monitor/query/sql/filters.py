@@ -139,13 +139,13 @@ def _related_clause(engine: Engine, table: Table, path: Sequence[Join], filter_:
     referencing, referenced = table.c[reference.on], reference.resource.table.c[reference.to]
     if own.column is referenced and len(path) == 1 and operator.value_type != "folded":
         return operator.build(referencing, _operands(filter_))
-    found = (
+    matching = (
         select(referenced).where(_related_clause(engine, reference.resource.table, path[1:], filter_)).correlate(None)
     )
     if _is_single_value_equality(path, filter_):
         # `=` instead of IN: with one value, the composite index also yields the sort order.
-        return referencing == found.scalar_subquery()
-    clause = referencing.in_(found)
+        return referencing == matching.scalar_subquery()
+    clause = referencing.in_(matching)
     return or_(referencing.is_(None), clause) if operator.keeps_null and referencing.nullable else clause
 
 

@@ -126,8 +126,8 @@ class Authenticator:
 @cache
 def has_accounts(engine: Engine) -> Statement:
     """Compile the query whether any password or token exists."""
-    found = [exists(select(literal_column("1")).select_from(table)) for table in (CREDENTIALS, TOKENS.table)]
-    return compile_statement(engine, select(or_(*found)))
+    any_rows = [exists(select(literal_column("1")).select_from(table)) for table in (CREDENTIALS, TOKENS.table)]
+    return compile_statement(engine, select(or_(*any_rows)))
 
 
 @cache

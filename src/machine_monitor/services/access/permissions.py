@@ -64,6 +64,8 @@ ADD_LOG = Action("Adding a log", Role.OPERATOR, Scope.WRITE)
 EDIT_LOG = Action("Editing a log", Role.OPERATOR, Scope.WRITE)
 EDIT_MACHINE = Action("Editing a machine", Role.LEAD, Scope.WRITE)
 MANAGE_RECORDS = Action("Managing these records", Role.SUPERVISOR, Scope.WRITE)
+IMPORT = Action("Importing", Role.SUPERVISOR, Scope.WRITE)
+SEE_IMPORTS = Action("Reading imports", Role.SUPERVISOR, Scope.READ)
 SEE_DELETED = Action("Reading deleted records", Role.SUPERVISOR, Scope.READ)
 SEE_SERVICE = Action("Reading the state of the service", Role.ADMIN, Scope.READ)
 MANAGE_USERS = Action("Managing users", Role.ADMIN, Scope.ADMIN)
@@ -81,6 +83,6 @@ def can_see_account_history(caller: Caller) -> bool:
     return caller.role >= Role.ADMIN
 
 
-def can_manage_other_accounts(caller: Caller) -> bool:
-    """Whether the caller may read and change what belongs to other users' accounts."""
+def can_manage_users(caller: Caller) -> bool:
+    """Whether the caller may create and change users, and read and change what belongs to their accounts."""
     return caller.role >= Role.ADMIN and caller.scope >= Scope.ADMIN

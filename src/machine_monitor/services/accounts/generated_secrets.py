@@ -34,5 +34,5 @@ def format_token(identity: int, secret: str) -> str:
 
 def parse_token(text: str) -> tuple[int, str] | None:
     """Parse an API token into its number and its secret; None if the text has another format."""
-    found = _TOKEN.fullmatch(text)
-    return (int(found[1]), found[2]) if found else None
+    match = _TOKEN.fullmatch(text)
+    return (int(match[1]), match[2]) if match else None

@@ -115,10 +115,10 @@ def put_user(tx: Transaction, trigram: str, given: dict[str, Any], context: Chan
 def _accept(tx: Transaction, body: SetUp, hashed: str, request_id: str) -> str:
     # DELETE ... RETURNING: of concurrent requests with one code only one gets the row.
     used = delete(Invitation).where(*_valid(body.code)).returning(col(Invitation.user), col(Invitation.expires_at))
-    found = tx.session.execute(used).all()
-    if not found:
+    deleted = tx.session.execute(used).all()
+    if not deleted:
         raise Gone(USED)
-    ((invited, expires_at),) = found
+    ((invited, expires_at),) = deleted
     given = {name: getattr(body, name) for name in ("first_name", "last_name") if getattr(body, name) is not None}
     if invited is None:
         trigram = _first_admin(tx, body)

@@ -16,12 +16,12 @@ from machine_monitor.models.user import User
 from machine_monitor.services.accounts import generated_secrets, time_bounds
 
 LIFETIME = timedelta(days=90)
-# Of each user, the devices that were used last.
+# A user keeps the devices that were used last.
 MAX_PER_USER = 50
 
 
 def find(tx: Transaction, trigram: str, secret: str | None) -> str | None:
-    """Return the digest of the device with this cookie if the account, in any case, signed in there lately."""
+    """Return the digest of the device with this cookie if the account signed in there lately; case is ignored."""
     if secret is None:
         return None
     now = instants.now()

@@ -97,10 +97,10 @@ def _increment(tx: Transaction, subject: str, now: datetime) -> tuple[int, datet
 def network_of(address: str | None) -> str:
     """Return the address, or its /64 network for IPv6: a client usually controls a whole /64."""
     try:
-        found = ip_address(address or "")
+        parsed = ip_address(address or "")
     except ValueError:
         return NO_ADDRESS
-    if not isinstance(found, IPv6Address):
-        return str(found)
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
     # A socket for both families shows IPv4 clients as ::ffff:192.0.2.1, all of them in one /64.
-    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
+    return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))

@@ -27,7 +27,7 @@ from machine_monitor.query.language.values import parse_integer
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Selection
 from machine_monitor.query.sql.documents import record_json, selected_fields
-from machine_monitor.services.access.permissions import Caller, Scope, can_manage_other_accounts
+from machine_monitor.services.access.permissions import Caller, Scope, can_manage_users
 from machine_monitor.services.accounts import account_history, generated_secrets, time_bounds
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import storage
@@ -61,7 +61,7 @@ def _check(caller: Caller, body: TokenCreate) -> None:
     if SCOPE.choices.index(body.scope) > caller.scope:
         message = f"Your scope is {Scope(caller.scope).name.lower()}: it cannot create a token with a wider scope."
         raise Forbidden(faults=[Fault(message, "forbidden", "/scope")])
-    if body.user not in (None, caller.user) and not can_manage_other_accounts(caller):
+    if body.user not in (None, caller.user) and not can_manage_users(caller):
         message = "Creating a token for another user requires the admin role and a credential with the admin scope."
         raise Forbidden(faults=[Fault(message, "forbidden", "/user")])
 
@@ -99,7 +99,7 @@ def issue(
 
 async def fetch(database: Database, query: ListQuery, caller: Caller) -> Page:
     """Return a page of the tokens that the caller may see."""
-    if not can_manage_other_accounts(caller):
+    if not can_manage_users(caller):
         assert caller.user is not None
         own = Condition(TOKENS.own_fields["user"], EQUAL, (caller.user,))
         query = replace(query, conditions=(*query.conditions, own))
@@ -108,10 +108,10 @@ async def fetch(database: Database, query: ListQuery, caller: Caller) -> Page:
 
 async def read(database: Database, key: str, selection: Selection, caller: Caller) -> str:
     """Return a token as JSON; raises `NotFound` also if the caller may not see it."""
-    found = await database.fetch(_read(database.engine, selection), {"id": _number(key)})
-    if not found or not (can_manage_other_accounts(caller) or found[0][1] == caller.user):
+    rows = await database.fetch(_read(database.engine, selection), {"id": _number(key)})
+    if not rows or not (can_manage_users(caller) or rows[0][1] == caller.user):
         raise NotFound("There is no such token.")
-    return found[0][0]
+    return rows[0][0]
 
 
 def read_all(tx: Transaction) -> list[dict[str, Any]]:

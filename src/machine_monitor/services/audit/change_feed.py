@@ -103,10 +103,10 @@ async def entries_after(
     rows = await database.fetch(statement, {"since": after.seq, "limit": limit + 1})
     if after.seq == 0:
         return START, _entries(rows[:limit])
-    found = _position(*rows[0][1:3]) if rows else START
-    if found.seq != after.seq or after.epoch not in (None, found.epoch):
+    current = _position(*rows[0][1:3]) if rows else START
+    if current.seq != after.seq or after.epoch not in (None, current.epoch):
         raise HistoryReplaced
-    return found, _entries(rows[1:])
+    return current, _entries(rows[1:])
 
 
 async def newest_position(database: Database) -> Position:

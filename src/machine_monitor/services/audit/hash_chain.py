@@ -55,11 +55,11 @@ class Head(NamedTuple):
 
 def parse_head(text: str) -> Head:
     """Parse a printed head; raises `UsageError`."""
-    found = _HEAD.fullmatch(text)
-    if found is None:
+    match = _HEAD.fullmatch(text)
+    if match is None:
         form = "a number, a colon and 64 hexadecimal digits, as printed by `mm verify`"
         raise UsageError(f"'{text}' is not a head. Expected {form}.")
-    return Head(int(found[1]), bytes.fromhex(found[2]))
+    return Head(int(match[1]), bytes.fromhex(match[2]))
 
 
 def append(tx: Transaction, entries: Sequence[HistoryEntry]) -> None:
@@ -82,14 +82,14 @@ def head(tx: Transaction) -> Head:
 
 
 def verify(tx: Transaction, expected: Head | None = None, progress: Progress | None = None) -> list[str]:
-    """Verify the whole chain and return a sentence for each fault; `expected` is a head that it must contain."""
-    broken, last, previous_hash, found = [], 0, b"", expected is None or expected.seq == 0
+    """Verify the whole chain and return a sentence for each break; `expected` is a head that it must contain."""
+    broken, last, previous_hash, contains_expected = [], 0, b"", expected is None or expected.seq == 0
     total = tx.execute(_count(tx.engine), {})[0][0]
     for done, (seq, entry, stored) in enumerate(_read_entries(tx), 1):
         if stored != _entry_hash(previous_hash, seq, entry):
             broken.append(seq)
         if expected is not None and seq == expected.seq:
-            found = stored == expected.hash
+            contains_expected = stored == expected.hash
         last, previous_hash = seq, stored or b""
         if progress is not None and (done % CHUNK_SIZE == 0 or done == total):
             progress(done, total)
@@ -100,7 +100,7 @@ def verify(tx: Transaction, expected: Head | None = None, progress: Progress | N
             f"The hash chain is broken at {len(broken)} entries ({listed}): these, or the ones before, were altered. "
             "Compare with a backup: see docs/run/backup.md."
         )
-    if not found:
+    if not contains_expected:
         sentences.append(f"The history does not contain the expected head: it ends at entry {last}.")
     return sentences
 

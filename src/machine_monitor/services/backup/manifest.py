@@ -91,8 +91,8 @@ def read(file: Path) -> Manifest:
     """Read the manifest of a backup file; raises `UsageError` if it is missing or invalid."""
     path = path_of(file)
     try:
-        found = json.loads(path.read_text("utf-8"))
-        manifest = Manifest(**found)
+        members = json.loads(path.read_text("utf-8"))
+        manifest = Manifest(**members)
     except OSError as error:
         message = f"{path} cannot be read ({error.strerror}). A backup needs its manifest beside it."
         raise UsageError(message) from None

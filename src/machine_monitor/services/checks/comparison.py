@@ -26,7 +26,7 @@ from machine_monitor.services.checks.stored_values import show
 
 Progress = Callable[[int, int], None]
 PROGRESS_INTERVAL = 1_000
-# The number of faults of each kind that are listed for a resource; the others are counted.
+# The number of differences of each kind that are listed for a resource; the others are counted.
 MAX_LISTED = 10
 MORE = {
     "added": "{} more rows of {} are not in the history.",
@@ -37,7 +37,7 @@ MORE = {
 
 
 def find_faults(tx: Transaction, resources: Sequence[Resource], progress: Progress | None = None) -> list[str]:
-    """Compare all records with their history; return a sentence for each fault, the first MAX_LISTED of each kind."""
+    """Compare all records with their history; return a sentence for each difference, up to MAX_LISTED of a kind."""
     referenced = [each for each in resources if any(not referrer.reference.is_natural for referrer in each.referrers)]
     timelines = {resource.name: KeyTimeline(resource, _entries(tx, resource)) for resource in referenced}
     total, done, sentences = tables.count(tx, HISTORY.table.name), 0, []
@@ -53,7 +53,7 @@ def find_faults(tx: Transaction, resources: Sequence[Resource], progress: Progre
 
 @dataclass
 class _Findings:
-    """The faults of one resource by kind: the first ones as sentences, the others as a number."""
+    """The differences of one resource by kind: the first ones as sentences, the others as a number."""
 
     resource: Resource
     sentences: list[str] = field(default_factory=list)
@@ -121,17 +121,17 @@ class _Comparison:
             self._compare_values(label, state, row)
 
     def _compare_values(self, label: str, state: RecordState, row: Sequence[Any]) -> None:
-        for value, found in zip(self._values[1:], row[1:], strict=True):
+        for value, actual in zip(self._values[1:], row[1:], strict=True):
             expected = value.expected(state)
-            if expected is not found and not value.equals(expected, found):
-                self._add_changed(label, value.name, value.show(expected), value.show(found))
+            if expected is not actual and not value.equals(expected, actual):
+                self._add_changed(label, value.name, value.show(expected), value.show(actual))
         for name, rows in self._lists.items():
-            expected, found = rows.expected(state.values[name]), rows.take(row[0])
-            if expected != found:
-                self._add_changed(label, name, expected, found)
+            expected, actual = rows.expected(state.values[name]), rows.take(row[0])
+            if expected != actual:
+                self._add_changed(label, name, expected, actual)
 
-    def _add_changed(self, label: str, name: str, expected: Any, found: Any) -> None:
-        sentence = f"{label}: the history says `{name}` is {show(expected)}, the row says {show(found)}."
+    def _add_changed(self, label: str, name: str, expected: Any, actual: Any) -> None:
+        sentence = f"{label}: the history says `{name}` is {show(expected)}, the row says {show(actual)}."
         self.findings.add("changed", sentence)
 
     def _label(self, key: Any, identity: int) -> str:

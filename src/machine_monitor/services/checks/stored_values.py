@@ -38,17 +38,17 @@ class StoredValue(NamedTuple):
 def stored_values(resource: Resource, timelines: Mapping[str, KeyTimeline]) -> list[StoredValue]:
     """Return the columns of a resource that its history covers; the first is the id."""
     table = resource.table
-    found = [StoredValue("id", table.c.id, lambda _: None, str), *_attributes_of_state(resource)]
+    stored = [StoredValue("id", table.c.id, lambda _: None, str), *_attributes_of_state(resource)]
     for name, known in resource.own_fields.items():
         if (reference := resource.references.get(name)) is not None and not reference.is_natural:
-            found.append(_reference(name, table.c[reference.on], timelines[reference.resource.name]))
+            stored.append(_reference(name, table.c[reference.on], timelines[reference.resource.name]))
         elif name in resource.child_counts:
-            found.append(_count(name, table.c[name], resource.child_counts[name]))
+            stored.append(_count(name, table.c[name], resource.child_counts[name]))
         elif name in resource.create.model_fields and known.kind is not LIST:
-            found.append(_field(name, table.c[name], known.kind))
+            stored.append(_field(name, table.c[name], known.kind))
     if resource.unique_column != resource.key:
-        found.append(_unique_key(resource))
-    return found
+        stored.append(_unique_key(resource))
+    return stored
 
 
 def child_row_kinds(rows: ChildRows) -> dict[str, Kind]:

@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 MAX_LISTED = 5
 NOT_COVERED = (
     "Not compared, because the history does not have their values: passwords, tokens, sessions, invitations, "
-    "stored responses, and the files that records were imported from."
+    "stored responses, saved mappings, and the files that records were imported from."
 )
 OTHER_RULES = (
     "The search index was not checked: it was made by other rules, or with another version of Unicode. "

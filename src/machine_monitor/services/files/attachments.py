@@ -47,17 +47,17 @@ async def find(database: Database, identity: str) -> StoredAttachment:
     rows = await database.fetch(_find_statement(database.engine), {"id": identity.lower()})
     if not rows:
         raise NotFound(MISSING)
-    found = StoredAttachment(*rows[0])
-    if found.is_deleted:
+    attachment = StoredAttachment(*rows[0])
+    if attachment.is_deleted:
         raise Gone
-    return found
+    return attachment
 
 
 def require_editable(tx: Transaction, target: Target, count: int, context: ChangeContext) -> None:
     """Raise the problem that adding files would raise, before a client sends them. Nothing is locked."""
     key = operations.lookup_key(target.resource, target.key)
-    found = None if key is None else storage.read(tx, target.resource, key, target.resource.lookup_column)
-    _require_room(_require_rights(tx, operations.require_not_deleted(target.resource, found), context), count)
+    stored = None if key is None else storage.read(tx, target.resource, key, target.resource.lookup_column)
+    _require_room(_require_rights(tx, operations.require_not_deleted(target.resource, stored), context), count)
 
 
 def add(

@@ -74,11 +74,11 @@ def limit_process() -> None:
 
 
 def open_image(file: BinaryIO) -> Any:
-    """Open an image without decoding it; None if it is no image within the bounds."""
+    """Open an image without decoding it; None if it is not an image within the bounds."""
     from PIL import Image  # noqa: PLC0415 -- after the limits are set
 
     _load_formats(file)
-    # Our own bound replaces Pillow's, which warns and goes on.
+    # Our own bound replaces Pillow's, which only warns.
     Image.MAX_IMAGE_PIXELS = None
     file.seek(0)
     try:
@@ -127,7 +127,7 @@ def inspect(file: BinaryIO) -> dict[str, Any]:
 
 
 def media_type_of(file: BinaryIO) -> str:
-    """Return the media type of a file that is no image which can be decoded."""
+    """Return the media type of a file that cannot be decoded as an image."""
     file.seek(0)
     head = file.read(HEAD_BYTES)
     if head.startswith(b"PK\x03\x04"):

@@ -55,14 +55,14 @@ class Decoder:
         """Return what a file is. One that ends the process is of no known type. Raises what `_run` raises."""
         output = await self._run(user, open_file, "inspect")
         try:
-            found = Inspection(**json.loads(output or b""))
+            claimed = Inspection(**json.loads(output or b""))
         except (ValueError, TypeError):
             return Inspection(UNKNOWN, None, None)
         # The process has read hostile bytes: what it says is checked like what a client says.
-        sizes = (found.width, found.height)
+        sizes = (claimed.width, claimed.height)
         is_image = all(isinstance(size, int) and 0 < size <= decoder.MAX_PIXELS for size in sizes)
-        is_type = isinstance(found.media_type, str) and _MEDIA_TYPE.fullmatch(found.media_type)
-        return Inspection(found.media_type if is_type else UNKNOWN, *(sizes if is_image else (None, None)))
+        is_type = isinstance(claimed.media_type, str) and _MEDIA_TYPE.fullmatch(claimed.media_type)
+        return Inspection(claimed.media_type if is_type else UNKNOWN, *(sizes if is_image else (None, None)))
 
     async def preview(self, user: str, open_file: OpenFile, size: int) -> bytes | None:
         """Return a preview of an image as a JPEG; None if there can be none. Raises what `_run` raises."""

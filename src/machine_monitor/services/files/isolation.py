@@ -1,4 +1,4 @@
-"""Start a script of ours that reads hostile files, in a process that shares nothing with this one."""
+"""Start a script of this package that reads hostile files, in a process that shares nothing with this one."""
 
 import os
 import subprocess
@@ -18,4 +18,4 @@ def start(
     # -I: nothing of the environment or the working directory is imported. -B: nothing is written beside the sources.
     command = [sys.executable, "-I", "-B", str(script), *arguments]
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, env=environment)  # noqa: S603 -- a script of ours
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, env=environment)  # noqa: S603 -- a script of this package

@@ -5,14 +5,14 @@ import errno
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
-from machine_monitor.errors import FilesUnavailable, FileTooLarge, MonitorError, Problem, StorageFull
+from machine_monitor.errors import FilesUnavailable, FileTooLarge, MonitorError, Problem, StorageFull, TableTooLarge
 from machine_monitor.fairness import SYSTEM, FairSemaphore
 from machine_monitor.models.log import new_uuid
 from machine_monitor.services.files.decoding import RETRY_SECONDS, Decoder, Inspection
@@ -48,6 +48,15 @@ class ReceivedFile:
         return self.inspection.width is not None
 
 
+@dataclass(frozen=True)
+class ReceivedTable:
+    """A table that is complete and flushed, and waits to be imported."""
+
+    digest: str
+    size: int
+    incoming: IncomingFile
+
+
 class Files:
     """The files of a service: the store, and what works on it. `max_bytes` is the largest size of one file."""
 
@@ -66,6 +75,11 @@ class Files:
         if self._store is None:
             raise FilesUnavailable(NO_FOLDER)
         return self._store
+
+    @property
+    def is_available(self) -> bool:
+        """Whether there is a store."""
+        return self._store is not None
 
     @property
     def previews(self) -> Previews:
@@ -104,18 +118,34 @@ class Files:
         async with self._receiving.slot(user, WAIT_SECONDS):
             return await self._receive(user, name, chunks, identity)
 
+    async def receive_table(self, user: str, chunks: AsyncIterator[bytes], max_bytes: int) -> ReceivedTable:
+        """Receive a table that is to be imported; raises `TableTooLarge`, or like `receive`."""
+        too_large = TableTooLarge(f"A table may have at most {max_bytes:,} bytes. Split it, or use `mm import`.")
+        async with (
+            self._receiving.slot(user, WAIT_SECONDS),
+            self._incoming(chunks, max_bytes, too_large) as (incoming, digest),
+        ):
+            return ReceivedTable(digest, incoming.size, incoming)
+
     async def _receive(self, user: str, name: str, chunks: AsyncIterator[bytes], identity: str) -> ReceivedFile:
+        async with self._incoming(chunks, self.max_bytes, FileTooLarge(self.max_bytes)) as (incoming, digest):
+            inspection = await self._inspect(user, incoming)
+        return ReceivedFile(identity or new_uuid(), name, digest, incoming.size, inspection, incoming)
+
+    @asynccontextmanager
+    async def _incoming(
+        self, chunks: AsyncIterator[bytes], max_bytes: int, too_large: Problem
+    ) -> AsyncGenerator[tuple[IncomingFile, str]]:
+        """Receive bytes; yields the sealed file and its digest. An error leaves nothing."""
         incoming = await self.run(self.store.receive)
         try:
-            async for piece in _pieces(chunks, self.max_bytes):
+            async for piece in _pieces(chunks, max_bytes, too_large):
                 await self.run(incoming.write, piece)
-            digest = await self.run(incoming.seal)
-            inspection = await self._inspect(user, incoming)
+            yield incoming, await self.run(incoming.seal)
         except BaseException:
             # Not awaited: the request may have been cancelled.
             self._threads.submit(incoming.discard)
             raise
-        return ReceivedFile(identity or new_uuid(), name, digest, incoming.size, inspection, incoming)
 
     async def _inspect(self, user: str, incoming: IncomingFile) -> Inspection:
         try:
@@ -141,13 +171,13 @@ def problem_of(error: OSError) -> Problem:
     return FilesUnavailable(f"{reason} `mm doctor` names it.")
 
 
-async def _pieces(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[bytes]:
-    """Yield what the chunks hold in pieces that are worth a thread; raises `FileTooLarge`."""
+async def _pieces(chunks: AsyncIterator[bytes], max_bytes: int, too_large: Problem) -> AsyncGenerator[bytes]:
+    """Yield what the chunks hold in pieces that are worth a thread; raises `too_large`."""
     piece, size = bytearray(), 0
     async for chunk in chunks:
         size += len(chunk)
         if size > max_bytes:
-            raise FileTooLarge(max_bytes)
+            raise too_large
         piece += chunk
         if len(piece) >= PIECE_BYTES:
             yield bytes(piece)

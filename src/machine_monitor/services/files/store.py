@@ -53,6 +53,9 @@ class IncomingFile(Protocol):
     def keep(self) -> bool:
         """Put the sealed file into the store, durably; return False if a file with these bytes was there."""
 
+    def move(self, path: Path) -> None:
+        """Move the sealed file to a path, durably."""
+
     def discard(self) -> None:
         """Remove what was received, unless it was kept. Waits for a `write` or `seal` in another thread."""
 
@@ -191,6 +194,12 @@ class IncomingPart:
         # Also for a file that was there: another upload may not have flushed its name yet.
         flush_folder(path.parent)
         return is_new
+
+    def move(self, path: Path) -> None:
+        """Move the sealed file to a path in the folder of the store, durably, instead of keeping it by its digest."""
+        make_folder(path.parent, self._store.folder)
+        self._path.replace(path)
+        flush_folder(path.parent)
 
     def _refresh(self, path: Path) -> bool:
         """Let `mm files prune` treat the stored file with these bytes as new; return False if there is none."""

@@ -1,4 +1,4 @@
-"""Keep the file store and the database in step: find files that are missing, damaged or nobody's, and prune those."""
+"""Compare the file store with the database: find missing and damaged files, and delete files without an attachment."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -36,10 +36,10 @@ class Inventory:
     @property
     def faults(self) -> list[str]:
         """A sentence for each file that is missing or damaged."""
-        found = [f"The file {digest} is missing." for digest in self.missing]
-        found += [f"The file {digest} was changed: its bytes have another digest." for digest in self.damaged]
-        more = len(found) - MAX_LISTED
-        return found if more <= 0 else [*found[:MAX_LISTED], f"{more} more files are missing or were changed."]
+        sentences = [f"The file {digest} is missing." for digest in self.missing]
+        sentences += [f"The file {digest} was changed: its bytes have another digest." for digest in self.damaged]
+        more = len(sentences) - MAX_LISTED
+        return sentences if more <= 0 else [*sentences[:MAX_LISTED], f"{more} more files are missing or were changed."]
 
     @property
     def notes(self) -> list[str]:
@@ -63,7 +63,7 @@ def named_digests(tx: Transaction) -> list[str]:
 def take_inventory(database: Database, store: FileStore | None, progress: Progress = lambda *_: None) -> Inventory:
     """Read every file, and compare its digest with its name and the names with the rows."""
     # The files first: one that is added meanwhile is in the rows, and then looked for by its name.
-    found = set() if store is None else {file.digest for file in store.files()}
+    existing = set() if store is None else {file.digest for file in store.files()}
     named, inventory = database.snapshot(named_digests), Inventory()
     if store is None:
         inventory.missing = named
@@ -78,7 +78,7 @@ def take_inventory(database: Database, store: FileStore | None, progress: Progre
             inventory.files += 1
             inventory.bytes += size
         progress(done, len(named))
-    inventory.unnamed = sorted(found - {*named})
+    inventory.unnamed = sorted(existing - {*named})
     return inventory
 
 
@@ -122,17 +122,17 @@ def copy_files(
     """
     copied = CopiedFiles()
     for done, digest in enumerate(digests, 1):
-        found = target.find(digest)
+        copy = target.find(digest)
         original = source.find(digest)
-        if found is None or (original is not None and found.size != original.size):
+        if copy is None or (original is not None and copy.size != original.size):
             copied.new += 1
-            found = _link_file(older, target, digest) or _copy_file(source, target, digest)
-        if found is None:
+            copy = _link_file(older, target, digest) or _copy_file(source, target, digest)
+        if copy is None:
             copied.new -= 1
             copied.missing.append(digest)
         else:
             copied.files += 1
-            copied.bytes += found.size
+            copied.bytes += copy.size
         progress(done, len(digests))
     return copied
 

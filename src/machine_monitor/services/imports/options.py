@@ -30,6 +30,7 @@ class ImportOptions:
     - `date_missing`: the start of logs without one; by default the importer refuses their rows.
     - `rejected`: the file that gets the refused rows.
     - `role`: the role of the importing user, who cannot give anybody a higher one.
+    - `manages_users`: whether the importing user may create and change users.
     - `user`: the importing user, whom the history names; None for the command line.
     - `warn`: the run calls it with a sentence about what it undid after a failure.
     - `progress`: the run calls it with (done, total) after each transaction.
@@ -44,5 +45,6 @@ class ImportOptions:
     rejected: Path | None = None
     user: str | None = None
     role: Role = Role.ADMIN
+    manages_users: bool = True
     warn: Callable[[str], None] = field(default=_ignore_warning)
     progress: Callable[[int, int], None] = field(default=_ignore_progress)

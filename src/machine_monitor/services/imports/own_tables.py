@@ -25,7 +25,7 @@ from machine_monitor.services.records import strict_json
 from machine_monitor.services.tabular import guarding
 from machine_monitor.suggestions import did_you_mean
 
-# How similar a name must be to one of ours to count as a slip of the pen.
+# How similar a column must be to a field's name to count as a misspelling.
 SIMILAR = 0.75
 BOOLEANS = {"true": True, "false": False}
 _INTEGER = re.compile(r"-?[0-9]{1,16}")
@@ -36,7 +36,7 @@ UNNAMED = "A column without a name has values: they are not imported."
 
 @dataclass(frozen=True)
 class OwnHeader:
-    """The columns of a table of ours: the field of each, None for one that is not imported."""
+    """The columns of a table that this service exports: the field of each, None for one that is not imported."""
 
     resource: Resource
     fields: Sequence[str | None]
@@ -49,9 +49,9 @@ def has_own_names(header: Sequence[str]) -> bool:
 
 
 def recognise(table: Table, *, new: bool = False) -> OwnHeader | None:
-    """Return what the columns mean if they are ours; None if the table is foreign. Raises `UsageError` for a mistake.
+    """Return what the columns mean if this service exports such a table, else None. Raises `UsageError` for a mistake.
 
-    A table is ours if its columns are fields of one resource, or nearly are, with the record's key among them.
+    The columns have to be fields of one resource, or nearly, and the record's key has to be among them.
     """
     names = [_canonical(name) for name in table.names]
     if table.read.format == "ndjson":
@@ -115,7 +115,7 @@ def _check(table: Table, resource: Resource, names: Sequence[str], *, new: bool)
 
 
 class OwnRows:
-    """Reads the rows of a table of ours. `new`: a log without a `uuid` gets one that its content determines."""
+    """Reads the rows of an exported table. `new`: a log without a `uuid` gets one that its content determines."""
 
     def __init__(self, table: Table, header: OwnHeader, zone: ZoneInfo, *, new: bool = False) -> None:
         self.resource, self.skipped = header.resource, 0

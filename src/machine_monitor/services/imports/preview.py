@@ -9,11 +9,11 @@ from typing import Any
 from machine_monitor.database.connect import Database
 from machine_monitor.models import LOGS
 from machine_monitor.services.imports.candidates import RowSource
+from machine_monitor.services.imports.execution.running import ImportRun
 from machine_monitor.services.imports.mapping import RowMapper, TableMapping
 from machine_monitor.services.imports.options import ImportOptions
 from machine_monitor.services.imports.plan import Step
 from machine_monitor.services.imports.report import RESOURCE_NAMES
-from machine_monitor.services.imports.running import ImportRun
 
 FIRST_RECORDS = 10
 # So many different values of a field are counted.
@@ -81,9 +81,8 @@ def preview(
     }
     if source.resource is LOGS and observation.span is not None:
         found["span"] = list(observation.span)
-    read = {name: value for name, value in vars(table.read).items() if value is not None}
     document = None if mapping is None else mapping.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return {"columns": [*table.names], "read": read, "mapping": document, "preview": found}
+    return {"columns": [*table.names], "read": table.read.to_dict(), "mapping": document, "preview": found}
 
 
 def _listed(counts: Counter[str]) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ class RejectedRows:
             self._partial.unlink(missing_ok=True)
 
     def add(self, row: Row, why: str) -> None:
-        """Write one row. A line of NDJSON that is no object is kept as the text `line`."""
+        """Write one row. A line of NDJSON that is not an object is kept as the text `line`."""
         with self._usage_errors():
             if self.table.read.format == "ndjson":
                 members = {"line": row.cells[0]} if row.members is None else row.members

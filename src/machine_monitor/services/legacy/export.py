@@ -103,9 +103,9 @@ def export(database: Database, target: Path, zone: ZoneInfo) -> ExportReport:
 
 def _read_all(tx: Transaction) -> Snapshot:
     people = dict(tx.execute(imports.raw_statement(tx.engine), {"resource": USERS.name}))
-    found = [records.read_all(tx, resource) for resource in (USERS, MACHINES, LOG_TYPES)]
+    lists = [records.read_all(tx, resource) for resource in (USERS, MACHINES, LOG_TYPES)]
     return Snapshot(
-        *found, tx.execute(undeleted_records_statement(tx.engine, LOGS), {}), imports.legacy_edits(tx), people
+        *lists, tx.execute(undeleted_records_statement(tx.engine, LOGS), {}), imports.legacy_edits(tx), people
     )
 
 

@@ -42,7 +42,7 @@ def find_existing(tx: Transaction, resource: Resource, batch: Sequence[Record]) 
 
 def missing(tx: Transaction, import_set: ImportSet) -> list[Finding]:
     """Return a note for each record that was imported earlier, is still here, and has no file any more."""
-    found = []
+    findings = []
     for resource in ORDER:
         kind = KINDS.get(resource.name)
         read = {record.key for record in import_set.records[resource.name] if record.declared} | import_set.rejected[
@@ -53,8 +53,8 @@ def missing(tx: Transaction, import_set: ImportSet) -> list[Finding]:
         for key, record_id in tx.execute(_find_declared(tx.engine), {"resource": resource.name}):
             stored = storage.read(tx, resource, record_id, "id") if key not in read else None
             if stored is not None and not stored.is_deleted:
-                found.append(Finding(f"{kind}/{key}", None, "note", "missing", MISSING))
-    return found
+                findings.append(Finding(f"{kind}/{key}", None, "note", "missing", MISSING))
+    return findings
 
 
 def legacy_edits(tx: Transaction) -> dict[int, list[Edit]]:

@@ -125,15 +125,15 @@ def _undeclared(log: Record, keys: Mapping[str, set[str]]) -> Iterable[Record]:
 
 def decide(record: Record, existing: ExistingState, names: NamedRecords) -> Step:
     """Decide the outcome of one record."""
-    values, faults = _resolve(record, names)
+    values, unusable = _resolve(record, names)
     if existing.stored is not None and not existing.stored.is_deleted:
         step = _compare(record, existing, existing.stored, values)
     elif existing != ExistingState():
         step = Step(
             record, "conflict", findings=(_conflict(record, None, "It was deleted here. It is not created again."),)
         )
-    elif faults:
-        step = Step(record, "rejected", findings=tuple(faults))
+    elif unusable:
+        step = Step(record, "rejected", findings=tuple(unusable))
     else:
         step = _create(record, values)
     # For a record without a file, the only note is that it was created.
@@ -148,11 +148,11 @@ def _create(record: Record, values: Mapping[str, Any]) -> Step:
     try:
         body = record.resource.create.model_validate(values)
     except ValidationError as error:
-        found = [
+        findings = [
             Finding(record.file, fault.pointer, "error", fault.code, fault.message)
             for fault in validation.faults(error, record.resource.create)
         ]
-        return Step(record, "rejected", findings=tuple(found))
+        return Step(record, "rejected", findings=tuple(findings))
     return Step(record, "created", values=body.model_dump(mode="json"))
 
 
@@ -186,7 +186,7 @@ def named_record(step: Step) -> NamedRecord | None:
 
 def _resolve(record: Record, names: NamedRecords) -> tuple[dict[str, Any], list[Finding]]:
     """Return the values with references in their stored spelling, and findings for references that are not usable."""
-    values, faults = dict(record.values), []
+    values, findings = dict(record.values), []
     for name, related in record.resource.references.items():
         referenced, value = related.resource, values[name]
         if value is None:
@@ -197,8 +197,8 @@ def _resolve(record: Record, names: NamedRecords) -> tuple[dict[str, Any], list[
         if found is None or not found.active:
             state = "was deleted here" if found is None else "is not active"
             message = f"The {referenced.noun} '{value}' {state}."
-            faults.append(Finding(record.file, LEGACY_NAMES.get(name, name), "error", f"unknown-{name}", message))
-    return values, faults
+            findings.append(Finding(record.file, LEGACY_NAMES.get(name, name), "error", f"unknown-{name}", message))
+    return values, findings
 
 
 def _differing(record: Record, stored: StoredRecord, values: Mapping[str, Any]) -> list[str]:

@@ -62,17 +62,17 @@ def parse(text: str) -> tuple[dict[str, Any], str]:
         return {key: value for key, value in all_members.items() if key not in token_keys}
 
     try:
-        found = json.loads(text, object_pairs_hook=members, parse_constant=_reject_constant)
+        document = json.loads(text, object_pairs_hook=members, parse_constant=_reject_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"Not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
     except (ValueError, RecursionError):
         raise ValueError(
             "Not valid JSON: it contains NaN or Infinity, a number with too many digits, or too many nested levels."
         ) from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise ValueError("Expected a JSON object.")  # noqa: TRY004 -- one type of error for any content of a file
     # If a token was removed, serialize again; as ASCII, because there may be unpaired surrogates.
-    return found, json.dumps(found) if dropped_keys else text
+    return document, json.dumps(document) if dropped_keys else text
 
 
 def _reject_constant(name: str) -> NoReturn:

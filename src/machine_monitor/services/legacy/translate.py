@@ -102,17 +102,17 @@ class Translation:
                 self.note(key, "attribute-value", adjusted)
         return attributes
 
-    def validate(self, resource: Resource, found: dict[str, Any]) -> dict[str, Any]:
+    def validate(self, resource: Resource, record_values: dict[str, Any]) -> dict[str, Any]:
         """Validate the values against the resource's schema, and reject what is invalid."""
         try:
-            body = resource.create.model_validate(found)
+            body = resource.create.model_validate(record_values)
         except ValidationError as error:
             for fault in validation.faults(error, resource.create):
                 name = (fault.pointer or "/").split("/")[1]
                 legacy = LEGACY_NAMES.get(name, name)
                 self.reject(legacy or None, fault.code, fault.message.replace(f"'{name}'", f"'{legacy}'", 1))
-            return found
-        return body.model_dump(mode="json", include=set(found))
+            return record_values
+        return body.model_dump(mode="json", include=set(record_values))
 
 
 def record(raw: Raw, zone: ZoneInfo) -> Record | Rejected:
@@ -122,62 +122,65 @@ def record(raw: Raw, zone: ZoneInfo) -> Record | Rejected:
         code, message = raw.fault or ("bad-json", "Expected a JSON object.")
         return Rejected(resource, (Finding(raw.file, None, "error", code, message),), raw.stem)
     translation = Translation(raw, zone, raw.members)
-    found = convert(translation)
+    translated = convert(translation)
     if any(finding.level == "error" for finding in translation.findings):
         findings = [finding for finding in translation.findings if finding.code != "draft"]
         return Rejected(resource, tuple(findings), raw.stem)
-    found.notes = tuple(translation.findings)
-    return found
+    translated.notes = tuple(translation.findings)
+    return translated
 
 
 def _machine(translation: Translation) -> Record:
-    found: dict[str, Any] = {"name": translation.raw.stem}
-    found |= {name: translation.text(name, trimmed=True) for name in MACHINE_TEXTS}
+    machine: dict[str, Any] = {"name": translation.raw.stem}
+    machine |= {name: translation.text(name, trimmed=True) for name in MACHINE_TEXTS}
     try:
-        found["year_of_acquisition"] = values.year(translation.members.get("year_of_acquisition"))
+        machine["year_of_acquisition"] = values.year(translation.members.get("year_of_acquisition"))
     except ValueError as error:
         translation.reject("year_of_acquisition", "invalid", str(error))
     try:
-        found["in_service"] = values.flag(translation.members.get("in_service", True))
+        machine["in_service"] = values.flag(translation.members.get("in_service", True))
     except ValueError as error:
         translation.reject("in_service", "invalid", str(error))
-    found["attributes"] = translation.attributes(MACHINE_KEYS)
-    found = translation.validate(MACHINES, found)
-    return Record(MACHINES, translation.raw.file, MACHINES.unique_key_of(found["name"]), found, translation.raw.text)
+    machine["attributes"] = translation.attributes(MACHINE_KEYS)
+    machine = translation.validate(MACHINES, machine)
+    return Record(
+        MACHINES, translation.raw.file, MACHINES.unique_key_of(machine["name"]), machine, translation.raw.text
+    )
 
 
 def _user(translation: Translation) -> Record:
     for name in translation.members.keys() - USER_KEYS:
         translation.note(name, "dropped", "Users have no attributes: this key is not imported.")
-    found = {"trigram": translation.text("trigram", trimmed=True) or ""}
+    user = {"trigram": translation.text("trigram", trimmed=True) or ""}
     for name, other in (("first_name", "firstName"), ("last_name", "lastName")):
-        found[name] = translation.text(other if other in translation.members else name, trimmed=True)
-    _make_trigram(translation, found)
+        user[name] = translation.text(other if other in translation.members else name, trimmed=True)
+    _make_trigram(translation, user)
     authorisation = str(translation.members.get("authorisation") or "").strip().lower()
-    found["role"] = ROLES.get(authorisation, "operator")
+    user["role"] = ROLES.get(authorisation, "operator")
     if authorisation not in ROLES:
-        translation.note("authorisation", "unknown-role", "Unknown role. The user is imported as an operator.")
-    found = translation.validate(USERS, found)
-    return Record(USERS, translation.raw.file, USERS.unique_key_of(str(found["trigram"])), found, translation.raw.text)
+        message = f"Unknown role {authorisation!r:.60}. The user is imported as an operator."
+        translation.note("authorisation", "unknown-role", message)
+    user = translation.validate(USERS, user)
+    return Record(USERS, translation.raw.file, USERS.unique_key_of(str(user["trigram"])), user, translation.raw.text)
 
 
-def _make_trigram(translation: Translation, found: dict[str, Any]) -> None:
+def _make_trigram(translation: Translation, user: dict[str, Any]) -> None:
     """Make a trigram of a name: the legacy tool's own database has first and last name in its place."""
-    words = str(found["trigram"]).split()
-    if len(words) < 2 or not validation.key_faults(USERS, str(found["trigram"])):
+    words = str(user["trigram"]).split()
+    if len(words) < 2 or not validation.key_faults(USERS, str(user["trigram"])):
         return
     trigram = values.trigram(words[0], words[-1])
     if trigram:
-        found["first_name"] = found["first_name"] or words[0]
-        found["last_name"] = found["last_name"] or " ".join(words[1:])
-        found["trigram"] = trigram
+        user["first_name"] = user["first_name"] or words[0]
+        user["last_name"] = user["last_name"] or " ".join(words[1:])
+        user["trigram"] = trigram
         translation.note("trigram", "made-trigram", f"The trigram is a name. It is imported as '{trigram}'.")
 
 
 def _log(translation: Translation) -> Record:
     attributes = translation.attributes(LOG_KEYS)
     label, code = _type(translation)
-    found = {
+    log = {
         "uuid": _uuid(translation),
         "machine": _machine_name(translation),
         "type": code,
@@ -188,12 +191,12 @@ def _log(translation: Translation) -> Record:
         "attributes": attributes,
     }
     if translation.raw.draft:
-        found["status"] = "open"
-    found = translation.validate(
-        LOGS, {name: value for name, value in found.items() if value is not None or name != "type"}
+        log["status"] = "open"
+    log = translation.validate(
+        LOGS, {name: value for name, value in log.items() if value is not None or name != "type"}
     )
     raw = translation.raw
-    return Record(LOGS, raw.file, found["uuid"], found, raw.text, edits=_edits(translation), type_label=label)
+    return Record(LOGS, raw.file, log["uuid"], log, raw.text, edits=_edits(translation), type_label=label)
 
 
 def _machine_name(translation: Translation) -> Any:
@@ -268,7 +271,7 @@ def _started_at(translation: Translation) -> dict[str, str]:
 
 def _edits(translation: Translation) -> tuple[Edit, ...]:
     """Return the edits made in the legacy tool, oldest first; invalid ones are skipped with a note."""
-    found = []
+    edits = []
     for name in EDIT_KEYS:
         try:
             entries = values.entries(translation.members.get(name))
@@ -277,10 +280,10 @@ def _edits(translation: Translation) -> tuple[Edit, ...]:
             continue
         for entry in entries:
             try:
-                found.append(values.edit(entry, translation.zone))
+                edits.append(values.edit(entry, translation.zone))
             except ValueError as error:
                 translation.note(name, "edit", str(error))
-    return tuple(sorted(found, key=lambda edit: edit.at))
+    return tuple(sorted(edits, key=lambda edit: edit.at))
 
 
 CONVERSIONS: dict[str, tuple[Resource, Callable[[Translation], Record]]] = {

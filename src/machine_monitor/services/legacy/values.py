@@ -42,7 +42,7 @@ def year(value: Any) -> int | None:
         return None
     if type(value) is int or (type(value) is float and value.is_integer()):
         return int(value)
-    raise ValueError("Expected a year, such as 2019.")
+    raise ValueError(f"Expected a year, such as 2019, not {value!r:.60}.")
 
 
 def flag(value: Any) -> bool | None:
@@ -52,7 +52,7 @@ def flag(value: Any) -> bool | None:
     text = str(value).strip().lower()
     if isinstance(value, str | bool | int) and text in FLAGS:
         return FLAGS[text]
-    raise ValueError("Expected one of oui, o, yes, y, true, 1, non, n, no, false, 0.")
+    raise ValueError(f"Expected one of oui, o, yes, y, true, 1, non, n, no, false, 0, not {value!r:.60}.")
 
 
 def instant(value: Any, zone: ZoneInfo) -> tuple[str, Shift | None]:
@@ -60,7 +60,7 @@ def instant(value: Any, zone: ZoneInfo) -> tuple[str, Shift | None]:
     try:
         found, shift = local_to_utc(datetime.strptime(value, TIME_FORMAT), zone)  # noqa: DTZ007 -- the zone follows
     except (TypeError, ValueError, OverflowError):
-        raise ValueError("Expected a time such as 2025_07_25__15_18_25.") from None
+        raise ValueError(f"Expected a time such as 2025_07_25__15_18_25, not {value!r:.60}.") from None
     if not EARLIEST <= found < LATEST:
         raise ValueError("The time must be between 1970 and 2100.")
     return instants.format_instant(found), shift

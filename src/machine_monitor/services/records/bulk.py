@@ -93,8 +93,8 @@ class _BulkWrite:
         resource = self.context.resource
         if stored is None:
             validation.require_new_key(resource, values[resource.key])
-            found = references.resolve(self.tx, resource, values, reference_cache=self.reference_cache)
-            self.new.append((index, NewRecord({**values, **found.names}, found.columns)))
+            resolved = references.resolve(self.tx, resource, values, reference_cache=self.reference_cache)
+            self.new.append((index, NewRecord({**values, **resolved.names}, resolved.columns)))
             return Outcome(index, values[resource.key], "created", 1)
         written = records.apply_values(self.tx, stored, values, self.context.change_context)
         status: Status = "unchanged" if written.version == stored.version else "updated"
@@ -137,9 +137,9 @@ def put_all(tx: Transaction, context: BulkContext, items: Sequence[Any]) -> list
 def put_items(tx: Transaction, context: BulkContext, items: Sequence[Any], *, atomic: bool) -> list[Outcome]:
     """Like `put_all`, with fault pointers under `/items`; if `atomic`, raises one problem with all faults."""
     outcomes = [_with_item_pointers(outcome) for outcome in put_all(tx, context, items)]
-    found = [fault for outcome in outcomes if outcome.problem is not None for fault in outcome.problem.faults]
-    if found and atomic:
-        raise invalid(found)
+    faults = [fault for outcome in outcomes if outcome.problem is not None for fault in outcome.problem.faults]
+    if faults and atomic:
+        raise invalid(faults)
     return outcomes
 
 
@@ -147,8 +147,8 @@ def _with_item_pointers(outcome: Outcome) -> Outcome:
     problem = outcome.problem
     if problem is None:
         return outcome
-    found = problem.faults or (Fault(problem.detail, problem.code),)
-    pointing = [replace(fault, pointer=f"/items/{outcome.index}{fault.pointer or ''}") for fault in found]
+    faults = problem.faults or (Fault(problem.detail, problem.code),)
+    pointing = [replace(fault, pointer=f"/items/{outcome.index}{fault.pointer or ''}") for fault in faults]
     return outcome._replace(problem=type(problem)(problem.detail, pointing))
 
 

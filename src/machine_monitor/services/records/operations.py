@@ -51,7 +51,7 @@ class WriteResult(NamedTuple):
     key: str
     version: int
     body: str
-    warning: str | None
+    warning: str | None = None
 
 
 async def read(database: Database, resource: Resource, key: str, selection: Selection) -> StoredRecord:

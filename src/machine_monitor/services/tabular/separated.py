@@ -64,7 +64,7 @@ class Dialect:
             return "" if cell is None else '""'
         if self.spreadsheet:
             return self._quote(guarding.guard(cell))
-        # Quotes tell an import that this `'` is no guard.
+        # Quotes tell an import that this `'` belongs to the text.
         return self._quote(cell, always=guarding.is_guarded(cell))
 
     def _format_json(self, fragment: str | None) -> str:

@@ -135,11 +135,11 @@ def is_current(server: KeyPair, authority: KeyPair, names: Iterable[str], now: d
     certificate = server.certificate
     try:
         certificate.verify_directly_issued_by(authority.certificate)
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        alternative_names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False
     is_valid = certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc - RENEWAL
-    return is_valid and set(found) == set(map(_general_name, names))
+    return is_valid and set(alternative_names) == set(map(_general_name, names))
 
 
 def _builder(

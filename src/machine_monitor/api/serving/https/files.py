@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from machine_monitor.api.serving.https.host_names import HostNames
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
-from machine_monitor.errors import CertificateError
+from machine_monitor.errors import MonitorError
 
 if TYPE_CHECKING:
     from machine_monitor.api.serving.https.certificates import KeyPair
@@ -32,6 +32,10 @@ PUBLIC = "authority.crt"
 DEFAULT_FOLDER = "machine-monitor-https"
 # This version did not exist earlier. A machine without a battery starts in 1970 or at the date of its image.
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class CertificateError(MonitorError):
+    """The certificates of `serve --https` cannot be used; the text says what to do."""
 
 
 @dataclass(frozen=True)

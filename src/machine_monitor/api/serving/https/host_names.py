@@ -84,13 +84,13 @@ def _interface_addresses() -> Iterable[str]:
     """Return the first IPv4 address of each interface: a machine may be in networks that no probe is routed to."""
     if sys.platform != "linux":
         return []
-    found = []
+    addresses = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
             with suppress(OSError):  # the interface has no IPv4 address
-                answer = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-                found.append(socket.inet_ntoa(answer[20:24]))
-    return found
+                address = fcntl.ioctl(probe, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+                addresses.append(socket.inet_ntoa(address[20:24]))
+    return addresses
 
 
 def _normalize_name(name: str, setting: str) -> str:

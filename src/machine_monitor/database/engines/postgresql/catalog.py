@@ -84,16 +84,16 @@ def read(cursor: Any) -> Objects:
     """Return the schema objects with their definitions."""
     cursor.execute("SELECT nspname FROM pg_namespace WHERE oid = " + SCHEMA)
     row = cursor.fetchone()
-    schema, found = row[0].lower() if row else "", {}
+    schema, objects = row[0].lower() if row else "", {}
     for query in QUERIES:
         cursor.execute(query)
         for kind, name, text in cursor.fetchall():
             words = _without_schema(tokens(text), schema)
             if kind == "constraint":
-                found[constraint(name, _condition(words))] = ""
+                objects[constraint(name, _condition(words))] = ""
             else:
-                found[SchemaObject(RELATIONS.get(kind, kind), name)] = _definition(kind, words)
-    return found
+                objects[SchemaObject(RELATIONS.get(kind, kind), name)] = _definition(kind, words)
+    return objects
 
 
 def of_statements(statements: Sequence[str]) -> Objects:

@@ -270,7 +270,7 @@ class PostgresqlDriver:
         """Map a driver error to the API's problem; None if it is a bug in this program."""
         if isinstance(error, errors.InsufficientPrivilege):
             return DatabaseReadOnly(f"The database does not allow this: {failures.explain(error)}")
-        kind = next((problem for fault, problem in PROBLEMS if isinstance(error, fault)), None)
+        kind = next((problem for error_type, problem in PROBLEMS if isinstance(error, error_type)), None)
         return kind() if kind else None
 
     def describe(self, error: psycopg.Error) -> str:

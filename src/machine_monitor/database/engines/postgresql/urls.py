@@ -49,11 +49,11 @@ def conninfo(url: sa.URL, **settings: str) -> str:
 
 def _split_userinfo(text: str) -> tuple[str, str]:
     """Split the user and the password off, percent-encoded as libpq wants them."""
-    found = _USERINFO.match(text)
-    if found is None or _PORT_TO_OPTIONS.match(found["password"] or ""):
+    match = _USERINFO.match(text)
+    if match is None or _PORT_TO_OPTIONS.match(match["password"] or ""):
         return "", text
-    parts = [quote(unquote(part), safe="") for part in found.groups() if part is not None]
-    return f"{':'.join(parts)}@", text[found.end() :]
+    parts = [quote(unquote(part), safe="") for part in match.groups() if part is not None]
+    return f"{':'.join(parts)}@", text[match.end() :]
 
 
 def _options(pairs: Iterable[tuple[str, str]], setting: str) -> dict[str, str]:

@@ -85,11 +85,11 @@ def finalize(path: Path, *, journal: Literal["wal", "delete"]) -> None:
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA journal_mode={journal}")
-        faults = [fault for (fault,) in connection.execute("PRAGMA integrity_check(3)") if fault != "ok"]
+        errors = [error for (error,) in connection.execute("PRAGMA integrity_check(3)") if error != "ok"]
         if connection.execute("PRAGMA foreign_key_check").fetchone():
-            faults.append("records refer to missing rows")
-    if faults:
-        raise UsageError(f"{path.name} is damaged: {'; '.join(faults)}.")
+            errors.append("records refer to missing rows")
+    if errors:
+        raise UsageError(f"{path.name} is damaged: {'; '.join(errors)}.")
 
 
 def replace_atomically(source: Path, target: Path) -> None:

@@ -58,7 +58,7 @@ class ReadOnlyDriver(SqliteDriver):
         await self._open_readers()
 
     def hold_service_lock(self) -> None:
-        """Nothing to do: a lock file cannot be created, and who replaces the file is noticed."""
+        """Nothing to do: a lock file cannot be created, and a file that is replaced is noticed."""
 
     async def check(self) -> None:
         """Raise `DatabaseBusy` if there is no database at the path any more."""

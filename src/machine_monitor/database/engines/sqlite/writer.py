@@ -101,11 +101,11 @@ class Writer:
 
     def confirm_commit(self) -> None:
         """Raise `FileMoved` if the last commit is not in the files at the path."""
-        found = self._watch.stat_files()
+        current = self._watch.stat_files()
         assert self.files is not None
-        if found == self.files:
+        if current == self.files:
             return
-        if found.database != self.files.database or (found.wal != self.files.wal and not self._rescue_commits()):
+        if current.database != self.files.database or (current.wal != self.files.wal and not self._rescue_commits()):
             raise self.report_moved()
 
     def require_usable_file(self) -> None:
@@ -151,12 +151,12 @@ class Writer:
             self._watch.resolve()
             before = self._watch.stat_files()
             connection = self._connect()
-            found = self._watch.stat_files()
+            after = self._watch.stat_files()
             try:
                 if reopened:
                     self._require_usable(connection)
-                if found.database == before.database and not (reopened and None in found):
-                    return connection, found
+                if after.database == before.database and not (reopened and None in after):
+                    return connection, after
             except BaseException:
                 connection.close()
                 raise
@@ -182,27 +182,27 @@ class Writer:
         SQLite would apply them to it. The write-ahead log is kept, because it may hold commits of the former database.
         It gets the time of the last change of that database, to which it belongs.
         """
-        found = self._watch.stat_files()
+        current = self._watch.stat_files()
         assert self.files is not None
         assert self.files.database is not None
-        if found.wal != self.files.wal and found.shm != self.files.shm:
+        if current.wal != self.files.wal and current.shm != self.files.shm:
             return
         wal, shm = self._watch.sidecar(WAL), self._watch.sidecar(SHM)
-        if found.wal == self.files.wal:
+        if current.wal == self.files.wal:
             kept, modified = self._wal_of(self.files.database), self._watch.modified_ns[self.files.database]
             os.utime(wal, ns=(modified, modified))
             wal.replace(kept)
             logger.warning("%s belongs to the former database, and is now %s.", wal, kept)
-        if found.shm == self.files.shm:
+        if current.shm == self.files.shm:
             shm.unlink()
 
     def _reattach_wal(self) -> None:
         """If a former database is at the path again, put its write-ahead log back, unless a program changed it."""
-        found = self._watch.stat_files()
-        if found.database is None or found.wal is not None:
+        current = self._watch.stat_files()
+        if current.database is None or current.wal is not None:
             return
-        kept = self._wal_of(found.database)
-        if kept.exists() and kept.stat().st_mtime_ns == self._watch.modified_ns[found.database]:
+        kept = self._wal_of(current.database)
+        if kept.exists() and kept.stat().st_mtime_ns == self._watch.modified_ns[current.database]:
             kept.replace(self._watch.sidecar(WAL))
             logger.warning("%s is the write-ahead log of the database again.", kept)
 

@@ -28,6 +28,16 @@ def display_names(header: Sequence[str]) -> list[str]:
     return names
 
 
+def reference_names(header: Sequence[str], width: int) -> list[str]:
+    """Return for each column a name by which a mapping finds it: its own, or `#3` if it has none of its own."""
+    own = display_names(header)
+    names: list[str] = []
+    for place in range(width):
+        name = own[place] if place < len(own) else ""
+        names.append(name if name and name not in names else f"#{place + 1}")
+    return names
+
+
 @dataclass
 class Columns:
     """The columns of a table. Names that are not there are collected as faults."""

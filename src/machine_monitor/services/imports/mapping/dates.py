@@ -98,9 +98,9 @@ class DateReader:
         fault: CellFault | None = None
         for parse in parsers:
             try:
-                found = parse(text)
-                if found is not None:
-                    return self._instant(found)
+                moment = parse(text)
+                if moment is not None:
+                    return self._instant(moment)
             except CellFault as error:
                 if error.code == "no-zone":
                     raise
@@ -109,12 +109,12 @@ class DateReader:
                 continue
         raise fault or CellFault("not-a-date", "The cell is not a time in the formats of the mapping.")
 
-    def _instant(self, found: datetime) -> str:
-        if found.tzinfo is not None:
-            return format_in_range(found.astimezone(UTC))
+    def _instant(self, moment: datetime) -> str:
+        if moment.tzinfo is not None:
+            return format_in_range(moment.astimezone(UTC))
         if self._zone is None:
             raise CellFault("no-zone", "The time has no offset: the mapping needs a 'zone', such as Europe/Paris.")
-        return local_instant(found, self._zone)
+        return local_instant(moment, self._zone)
 
     def _parser(self, name: str) -> Parser:
         if name in _PATTERNS:
@@ -129,39 +129,39 @@ class DateReader:
         year = int(match["year"])
         if len(match["year"]) == 2:
             year += 1900 if year >= 70 else 2000
-        found = datetime.combine(date(year, month, int(match["day"])), _clock(match))
+        moment = datetime.combine(date(year, month, int(match["day"])), _clock(match))
         if name != "ymd" and match["month"].isdecimal():
             self.evidence.cells += 1
-            self.evidence.deciding += found.day > 12
-        return found
+            self.evidence.deciding += moment.day > 12
+        return moment
 
 
 def local_instant(local: datetime, zone: ZoneInfo) -> str:
     """Return a local time as an instant in the form of the API; raises `CellFault` if no record can have it."""
     try:
-        found = local_to_utc(local, zone)[0]
+        instant = local_to_utc(local, zone)[0]
     except OverflowError:
         raise CellFault("out-of-range", OUT_OF_RANGE) from None
-    return format_in_range(found)
+    return format_in_range(instant)
 
 
-def format_in_range(found: datetime) -> str:
+def format_in_range(instant: datetime) -> str:
     """Return an instant in the form of the API; raises `CellFault` if no record can have it."""
-    if not EARLIEST <= found < LATEST:
+    if not EARLIEST <= instant < LATEST:
         raise CellFault("out-of-range", OUT_OF_RANGE)
-    return instants.format_instant(found)
+    return instants.format_instant(instant)
 
 
 @lru_cache(maxsize=256)
 def month_number(name: str) -> int:
     """Return the month of a name or of its beginning, in English, French or German; raises `ValueError`."""
     text = fold(name).rstrip(".")
-    found = {number for number, names in enumerate(MONTHS, 1) if any(each.startswith(text) for each in names)}
+    months = {number for number, names in enumerate(MONTHS, 1) if any(each.startswith(text) for each in names)}
     if text == "sept":
         return 9
-    if len(found) != 1:
+    if len(months) != 1:
         raise ValueError(name)
-    return found.pop()
+    return months.pop()
 
 
 def _clock(match: re.Match[str]) -> time:

@@ -1,6 +1,7 @@
 """The words of a mapping. Its JSON Schema is docs/reference/mapping.schema.json."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -16,7 +17,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from machine_monitor.errors import BadJson, Fault, Invalid, UsageError
+from machine_monitor.errors import MAX_FAULTS, BadJson, Fault, Invalid, UsageError
 from machine_monitor.models.fields import ShortText
 from machine_monitor.services.imports.mapping import dates, durations
 from machine_monitor.services.imports.reader import ReadOptions
@@ -53,6 +54,10 @@ class ReadRules(MappingPart):
     decimal: Literal[".", ",", "any"] = Field(".", description="The decimal sign of numbers.")
     thousands: Character | None = Field(None, description="The sign between groups of three digits; null: none.")
     fill_down: list[Column] = Field(default_factory=list, description="Columns whose empty cells repeat the one above.")
+
+    def explicit_options(self) -> ReadOptions:
+        """Return what the rules say, without defaults: the reader recognises the rest, also the line of the header."""
+        return replace(self.options(), header=self.header)
 
     def options(self) -> ReadOptions:
         """Return the options of the reader."""
@@ -213,7 +218,13 @@ def parse(document: object) -> TableMapping:
     try:
         return TableMapping.model_validate(document)
     except ValidationError as error:
-        raise Invalid(faults=[_fault(dict(detail)) for detail in error.errors(include_url=False)]) from None
+        details = error.errors(include_url=False)[:MAX_FAULTS]
+        raise Invalid(faults=[_fault(dict(detail)) for detail in details]) from None
+
+
+def parse_read(document: object) -> ReadRules:
+    """Read how a file is to be read, from JSON; raises `Invalid` with a pointer to each fault, below `/read`."""
+    return parse({"name": "read", "fields": {}, "read": document}).read
 
 
 def pointer(*parts: object) -> str:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from machine_monitor.models.fields import MAX_ATTRIBUTES
 from machine_monitor.query.language.attributes import derive_key
 from machine_monitor.services.imports.mapping.cells import CellFault, cell_text, fold_text
-from machine_monitor.services.imports.mapping.columns import display_names
+from machine_monitor.services.imports.mapping.columns import reference_names
 from machine_monitor.services.imports.mapping.dates import DateReader
 from machine_monitor.services.imports.mapping.durations import DurationReader
 from machine_monitor.services.imports.mapping.header_words import HEADERS, MACHINE_HEADERS, SEVERITIES, STATUSES
@@ -88,16 +88,6 @@ def propose(table: Table, name: str, zone: str) -> dict[str, Any]:
     return Proposal(table).document(name, zone)
 
 
-def _column_names(table: Table) -> list[str]:
-    """Return a name for each column that a mapping finds: its own, or `#3` if it has none of its own."""
-    own = display_names(table.names)
-    names: list[str] = []
-    for place in range(table.width):
-        name = own[place] if place < len(own) else ""
-        names.append(name if name and name not in names else f"#{place + 1}")
-    return names
-
-
 def _profile(name: str, place: int, rows: Sequence[Sequence[Cell]]) -> Profile:
     found = [row[place] for row in rows]
     filled = [cell for cell in found if cell is not None and cell_text(cell).strip() not in ("", *NULLS)]
@@ -109,7 +99,7 @@ class Proposal:
 
     def __init__(self, table: Table) -> None:
         rows = [row.cells for row in islice(table.rows(), SAMPLE_ROWS) if row.fault is None]
-        names = _column_names(table)
+        names = reference_names(table.names, table.width)
         profiles = [_profile(names[place], place, rows) for place in range(table.width)]
         self._table, self._rows = table, rows
         self._left = [profile for profile in profiles if profile.cells and profile.name != WHY]
@@ -144,7 +134,7 @@ class Proposal:
         return mapping
 
     def _read(self) -> dict[str, Any]:
-        read = {name: value for name, value in vars(self._table.read).items() if value is not None}
+        read = self._table.read.to_dict()
         if read.get("format") in WORKBOOKS or read.get("format") == "ndjson":
             read.pop("encoding", None)
         if read.get("escape") == "":

@@ -179,8 +179,8 @@ class RowMapper:
 
         def skips(cells: Sequence[Cell]) -> bool:
             cell = cells[place]
-            found = cell_text(cell).strip() in texts or ("" in texts and self._nulls.covers(cell))
-            return found == wanted
+            is_listed = cell_text(cell).strip() in texts or ("" in texts and self._nulls.covers(cell))
+            return is_listed == wanted
 
         return skips
 

@@ -16,10 +16,10 @@ CODE_LENGTH = 40
 
 def read_boolean(cell: Cell) -> bool:
     """Return the yes or no of a cell; raises `CellFault`."""
-    found = cell if isinstance(cell, bool) else BOOLEANS.get(fold_text(cell_text(cell)))
-    if found is None:
+    flag = cell if isinstance(cell, bool) else BOOLEANS.get(fold_text(cell_text(cell)))
+    if flag is None:
         raise CellFault("not-a-boolean", "The cell is neither yes nor no.")
-    return found
+    return flag
 
 
 def code_of(text: str, length: int = CODE_LENGTH) -> str:

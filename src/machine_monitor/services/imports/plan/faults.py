@@ -36,11 +36,11 @@ def check_machine_fields(candidate: Candidate) -> list[RowProblem]:
     try:
         MACHINES.create.model_validate({"name": "-", "attributes": attributes, **given})
     except ValidationError as error:
-        found = problems_of(error, MACHINES, candidate)
+        invalid = problems_of(error, MACHINES, candidate)
     else:
         return []
     problems = []
-    for problem in found:
+    for problem in invalid:
         name = f"machine.{problem.field}"
         is_emptied = candidate.bad.get(name) == "null" and problem.field in candidate.machine_fields
         if is_emptied and problem.field is not None:

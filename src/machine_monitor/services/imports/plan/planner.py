@@ -60,7 +60,7 @@ class Planner:
 
     def __init__(self, resource: Resource, options: ImportOptions, mapping: TableMapping | None) -> None:
         self.resource, self.options, self.mapping = resource, options, mapping
-        self.policy = ReferencePolicy(mapping)
+        self.policy = ReferencePolicy(mapping, options.manages_users)
         self.made: dict[tuple[str, str], NamedRecord] = {}
         # What a dry run would have written, where a file may name a record twice.
         self.planned: RowStore | None = None

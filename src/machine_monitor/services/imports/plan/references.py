@@ -55,13 +55,18 @@ def read_several(tx: Transaction, resource: Resource, keys: Iterable[str], *, lo
 
 @dataclass
 class ReferencePolicy:
-    """What a mapping says about records that do not exist, and about their meaning."""
+    """What a mapping says about records that do not exist, and about their meaning.
+
+    An import that may not manage users refuses unknown ones instead of creating them.
+    """
 
     mapping: TableMapping | None
+    manages_users: bool = True
 
     def unknown(self, name: str) -> str:
         """Return what happens if the record does not exist: create, refuse or null."""
-        return getattr(self.mapping, f"unknown_{name}", "create") if self.mapping is not None else "create"
+        policy = getattr(self.mapping, f"unknown_{name}", "create") if self.mapping is not None else "create"
+        return "refuse" if name == "user" and policy == "create" and not self.manages_users else policy
 
     def values(self, resource: Resource, key: str, label: str | None) -> dict[str, Any]:
         """Return the values of a new record."""

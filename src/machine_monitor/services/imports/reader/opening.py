@@ -29,22 +29,25 @@ SUFFIXES = {"csv": "csv", "tsv": "csv", "tab": "csv", "txt": "csv", "ndjson": "n
 
 
 def open_table(path: Path, given: ReadOptions | None = None, is_known: IsKnown | None = None) -> Table:
-    """Open a file. Raises `UsageError` if it cannot be read, or is no table.
+    """Open a file. Raises `UsageError` if it cannot be read, or is not a table.
 
     `is_known` tells the columns of a table that needs no guessing.
     A mapping made for a workbook also reads the text file of its refused rows: the content decides what a file is.
     """
     given = given or ReadOptions()
     try:
-        found = _format(path)
-        if found in WORKBOOKS:
-            return workbooks.open_workbook(path, replace(given, format=found))
+        detected = _format(path)
+        if detected in WORKBOOKS:
+            return workbooks.open_workbook(path, replace(given, format=detected))
         if given.format in WORKBOOKS:
             # The delimiter and the encoding of such a file are ours, not the mapping's.
             given = ReadOptions(header=given.header)
-        kind = given.format if given.format in TEXT_FORMATS else found
+        kind = given.format if given.format in TEXT_FORMATS else detected
         options = replace(given, format=kind, encoding=_encoding(path, given.encoding))
         return json_lines.open_lines(path, options) if kind == "ndjson" else _open_separated(path, options, is_known)
+    except IsADirectoryError:
+        reason = "it is a folder. `mm sync` reads a folder of the legacy tool."
+        raise UsageError(f"{path} cannot be read: {reason}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
 

@@ -11,7 +11,7 @@ from machine_monitor.services.imports.reader.records import records
 from machine_monitor.services.imports.reader.separated import Separator
 from machine_monitor.services.imports.reader.table import Cell, ReadOptions
 
-# In order of preference where two separate equally well.
+# In order of preference where two separate equally well, and make as many columns.
 DELIMITERS = (",", ";", "\t", "|")
 # Whether these are the columns of a table that is known, so that nothing needs to be guessed.
 IsKnown = Callable[[Sequence[str]], bool]
@@ -40,8 +40,8 @@ def recognise(sample: bytes, given: ReadOptions, is_known: IsKnown | None = None
     header = given.header
     if header is None:
         header = rows[0].number if known else header_row(rows)
-    found = ReadOptions("csv", None, None, separator.delimiter, separator.quote, separator.escape, header)
-    return replace(given.over(found), escape=separator.escape)
+    recognized = ReadOptions("csv", None, None, separator.delimiter, separator.quote, separator.escape, header)
+    return replace(given.over(recognized), escape=separator.escape)
 
 
 class SampleRow(NamedTuple):
@@ -67,13 +67,16 @@ def split_sample(sample: bytes, separator: Separator) -> list[SampleRow]:
     return found[:-1] if len(sample) >= SAMPLE_BYTES and len(found) > 1 else found
 
 
-def _score(rows: Sequence[SampleRow]) -> tuple[bool, float]:
-    """Rate a way to split: whether there are columns at all, and how many rows have the usual width."""
+def _score(rows: Sequence[SampleRow]) -> tuple[bool, float, int]:
+    """Rate a way to split: whether there are columns at all, how many rows have the usual width, and that width.
+
+    The width decides where each row has a text with one comma: it is not a table of two columns.
+    """
     widths = Counter(len(row.cells or ()) for row in rows)
     usual = max(widths, key=lambda width: (widths[width] if width > 1 else 0, width), default=0)
     share = widths[usual] / len(rows) if rows else 0.0
     header = next((row.cells or () for row in rows if row.number == header_row(rows)), ())
-    return (usual > 1 and share >= 0.3 and len(header) > 1, round(share, 1))
+    return (usual > 1 and share >= 0.3 and len(header) > 1, round(share, 1), usual)
 
 
 def header_row(rows: Sequence[SampleRow]) -> int:

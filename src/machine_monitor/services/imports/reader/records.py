@@ -8,28 +8,28 @@ from typing import BinaryIO, NamedTuple
 
 # Longer than any record that can be stored.
 MAX_RECORD_BYTES = 1024 * 1024
-# Whether a text ends inside quotes, given whether it begins inside quotes.
-OpenQuote = Callable[..., bool]
+# Tells whether a line ends inside quotes; called as `ends_in_quotes(line, inside=...)`.
+EndsInQuotes = Callable[..., bool]
 
 
 class RawRecord(NamedTuple):
-    """One record: its first line, its bytes, and whether it is whole: not too long, and its quotes are closed."""
+    """One record: the number of its first line, its bytes, and whether it is whole: not too long, all quotes closed."""
 
     number: int
     raw: bytes
     is_whole: bool = True
 
 
-def lines_only(_line: bytes, *, inside: bool) -> bool:
-    """Say that no quote is open: every line is a record."""
+def never_in_quotes(_line: bytes, *, inside: bool) -> bool:
+    """Tell that no quote is open, for formats in which every line is a record."""
     del inside
     return False
 
 
-def records(file: BinaryIO, ends_in_quotes: OpenQuote = lines_only) -> Iterator[RawRecord]:
+def records(file: BinaryIO, ends_in_quotes: EndsInQuotes = never_in_quotes) -> Iterator[RawRecord]:
     """Yield the records without blank lines. A line that is too long is cut.
 
-    A quote that is never closed, or not within MAX_RECORD_BYTES, costs its own line only: reading goes on below it.
+    If a quote is not closed within MAX_RECORD_BYTES, only its own line is lost: the next line begins a new record.
     """
     number, source = 0, _Lines(file)
     while line := source.next():
@@ -66,5 +66,5 @@ class _Lines:
         return line
 
     def put_back(self, lines: list[bytes]) -> None:
-        """Let these lines come next."""
+        """Make these the next lines."""
         self._waiting.extendleft(reversed(lines))

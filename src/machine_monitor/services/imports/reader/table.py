@@ -48,10 +48,13 @@ class ReadOptions:
     escape: str | None = None
     header: int | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options that are given, as JSON."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
     def over(self, recognised: "ReadOptions") -> "ReadOptions":
         """Return these options, completed by what was recognised."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(recognised, **given)
+        return replace(recognised, **self.to_dict())
 
 
 @dataclass(frozen=True)

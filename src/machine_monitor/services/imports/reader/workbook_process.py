@@ -16,7 +16,7 @@ MAX_MEMORY_BYTES = 2 * 1024**3
 MAX_CPU_SECONDS = 300
 # The exit code if the workbook cannot be read; the last line of stderr says why.
 UNREADABLE = 3
-# Cells that are no value: empty ones, and the errors of formulas.
+# Cells without a value: empty ones, and the errors of formulas.
 EMPTY_VALUES = frozenset({"", "#N/A", "#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!"})
 # Values that JSON has not: a tag, how to write it, and how to read it.
 TAGS: dict[type, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
@@ -63,11 +63,11 @@ def _write(path: str, sheet: int | str) -> None:
     name = names[sheet - 1] if isinstance(sheet, int) and 1 <= sheet <= len(names) else str(sheet)
     if name not in names:
         raise ValueError(f"there is no sheet {sheet!r}; there is {', '.join(map(repr, names[:20]))}.")
-    found = book.get_sheet_by_name(name)
-    begin: Sequence[int] = found.start or (0, 0)
+    worksheet = book.get_sheet_by_name(name)
+    begin: Sequence[int] = worksheet.start or (0, 0)
     for _ in range(begin[0]):
         sys.stdout.write("[]\n")
-    for row in found.iter_rows():
+    for row in worksheet.iter_rows():
         sys.stdout.write(json.dumps([None] * begin[1] + [_encode(cell) for cell in row]) + "\n")
 
 

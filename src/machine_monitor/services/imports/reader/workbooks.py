@@ -120,9 +120,9 @@ def _xlsx(path: Path, plain: Path, sheet: int | str) -> Iterator[Sequence[Cell]]
         warnings.simplefilter("ignore")
         try:
             book = load_workbook(io.BufferedReader(file.raw), read_only=True, data_only=True, keep_links=False)
-            found = book[sheet_name(path, book.sheetnames, sheet)]
-            found.reset_dimensions()
-            for number, row in enumerate(found.iter_rows(values_only=True)):
+            worksheet = book[sheet_name(path, book.sheetnames, sheet)]
+            worksheet.reset_dimensions()
+            for number, row in enumerate(worksheet.iter_rows(values_only=True)):
                 _check_number(path, number)
                 yield _cells(row)
         except UsageError:
@@ -159,9 +159,9 @@ def _in_process(path: Path, plain: Path, sheet: int | str) -> Iterator[Sequence[
         try:
             for line in process.stdout:
                 yield decode_row(line)
-            fault = process.stderr.read().decode(errors="replace")
+            error_output = process.stderr.read().decode(errors="replace")
             if process.wait():
-                message = fault.strip().splitlines()[-1:] if process.returncode == UNREADABLE else []
+                message = error_output.strip().splitlines()[-1:] if process.returncode == UNREADABLE else []
                 raise UsageError(f"{path}: {''.join(message) or 'the workbook is damaged, or too large to be read.'}")
         finally:
             process.kill()

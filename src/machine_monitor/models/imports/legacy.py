@@ -1,4 +1,4 @@
-"""Provenance of imported records: maps each record of the legacy tool to ours, with its original content."""
+"""Provenance of imported records: maps each record of the legacy tool to its record here, with its original content."""
 
 from typing import Any, ClassVar
 

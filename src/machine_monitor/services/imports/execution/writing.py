@@ -58,8 +58,8 @@ class ImportBatchWriter:
         cache, new = ReferenceCache(), []
         for step in steps:
             try:
-                found = references.resolve(tx, self.resource, step.values, reference_cache=cache)
-                new.append(NewRecord({**step.values, **found.names}, found.columns))
+                resolved = references.resolve(tx, self.resource, step.values, reference_cache=cache)
+                new.append(NewRecord({**step.values, **resolved.names}, resolved.columns))
             except Problem as problem:
                 _reject(step, problem)
         if new:

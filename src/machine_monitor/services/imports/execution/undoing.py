@@ -10,14 +10,14 @@ from functools import cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, literal_column, select
 
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.models import HISTORY, RESOURCES
+from machine_monitor.models import HISTORY, LOGS, RESOURCES
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.audit import hash_chain
@@ -28,6 +28,8 @@ from machine_monitor.services.records import Target, storage
 from machine_monitor.services.records.storage import StoredRecord
 
 CHUNK_SIZE = 1_000
+# So many of the records that stay are listed.
+MAX_LISTED = 1_000
 
 
 class Run(NamedTuple):
@@ -59,6 +61,17 @@ def undo(database: Database, run: Run, context: ChangeContext) -> Undone:
         if before is None:
             return total
         total = Undone(*map(sum, zip(total, done, strict=True)))
+
+
+def made_records(tx: Transaction, run: Run) -> dict[str, list[str]]:
+    """Return the keys of the machines, types and users that a run made and that are still there, by resource."""
+    found: dict[str, list[str]] = {resource.name: [] for resource in RESOURCES if resource is not LOGS}
+    for name, identity in tx.execute(_made_statement(tx.engine), run._asdict()):
+        resource = next(each for each in RESOURCES if each.name == name)
+        stored = storage.read(tx, resource, identity, "id")
+        if stored is not None:
+            found[name].append(stored.values[resource.key])
+    return found
 
 
 def _undo_chunk(tx: Transaction, run: Run, before: int, context: ChangeContext) -> tuple[int | None, Undone]:
@@ -113,6 +126,19 @@ def _former_values(stored: StoredRecord, entries: Sequence[Entry]) -> dict[str, 
     for entry in reversed(entries):
         values |= {name: change[0] for name, change in entry.changes.items()}
     return values
+
+
+@cache
+def _made_statement(engine: Engine) -> Statement:
+    """Select what a run made, without its logs: (resource, record id), in the order of writing."""
+    table = HISTORY.table
+    query = select(table.c.resource, table.c.record_id).where(
+        table.c.request_id == bindparam("id", type_=table.c.request_id.type),
+        table.c.seq > bindparam("after", type_=INTEGER.column_type),
+        table.c.op == literal_column("'create'"),
+        table.c.resource != literal_column(f"'{LOGS.name}'"),
+    )
+    return compile_statement(engine, query.order_by(table.c.seq).limit(literal_column(str(MAX_LISTED))))
 
 
 @cache

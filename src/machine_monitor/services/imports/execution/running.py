@@ -16,8 +16,10 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.models.log import new_uuid
 from machine_monitor.services.audit.history import ChangeContext
-from machine_monitor.services.imports import undoing
 from machine_monitor.services.imports.candidates import Candidate, RowSource
+from machine_monitor.services.imports.execution import undoing
+from machine_monitor.services.imports.execution.undoing import Run, Undone
+from machine_monitor.services.imports.execution.writing import ImportBatchWriter, set_meanings
 from machine_monitor.services.imports.identity import RowStore
 from machine_monitor.services.imports.mapping import TableMapping
 from machine_monitor.services.imports.options import ImportOptions
@@ -25,8 +27,6 @@ from machine_monitor.services.imports.plan.planner import BatchPlan, Planner, St
 from machine_monitor.services.imports.plan.provenance import VIA
 from machine_monitor.services.imports.rejected import RejectedRows
 from machine_monitor.services.imports.report import ImportReport
-from machine_monitor.services.imports.undoing import Run, Undone
-from machine_monitor.services.imports.writing import ImportBatchWriter, set_meanings
 
 # Rows of one transaction: others wait for it, and readers see it as a whole.
 BATCH_SIZE = 2_000
@@ -38,7 +38,10 @@ NOT_UNDONE = "What it had written could not be undone: run the import again to c
 
 @dataclass
 class ImportRun:
-    """One import of a table. `observe` gets each step, once it is done."""
+    """One import of a table. `observe` gets each step, once it is done.
+
+    `has_rows`: whether the database has what it wrote, unless a failure was undone.
+    """
 
     database: Database
     source: RowSource
@@ -53,7 +56,7 @@ class ImportRun:
         note = None if self.mapping is None else self.mapping.name
         self._context = ChangeContext(VIA, self.options.user, note, request_id=self.id, role=self.options.role)
         self._writer = ImportBatchWriter(self.source.resource, self._context)
-        self._has_committed = False
+        self._has_committed = self.has_rows = False
 
     def execute(self) -> ImportReport:
         """Import all rows; if that fails, undo those that were written."""
@@ -71,12 +74,14 @@ class ImportRun:
     def _undo(self, run: Run, error: BaseException) -> None:
         """Undo the run after an error, and say what that did; raises `UsageError` after an interruption."""
         if isinstance(error, DatabaseReadOnly) and not self._has_committed:
+            self.has_rows = False
             return
         try:
             done = undoing.undo(self.database, run, self._context)
         except BaseException:  # noqa: BLE001 -- a second interruption, or the database is gone
             self.options.warn(NOT_UNDONE)
             return
+        self.has_rows = False
         outcome = UNDONE.format(done) + (KEPT.format(done.kept) if done.kept else "")
         if isinstance(error, KeyboardInterrupt):
             raise UsageError(INTERRUPTED.format(outcome)) from error
@@ -92,6 +97,7 @@ class ImportRun:
                 decimal = self.mapping.read.decimal if self.mapping is not None else "."
                 rejected = stack.enter_context(RejectedRows(self.source.table, self.options.rejected, decimal))
             transact = self.database.snapshot if self.options.dry_run else self.database.transact
+            self.has_rows = not self.options.dry_run
             for resource, count in transact(lambda tx: set_meanings(tx, self._planner, self._context)).items():
                 self.report.counts[resource]["updated"] += count
             rows = 0

@@ -1,0 +1,1 @@
+"""Execute an import: batch by batch, and undo it."""
