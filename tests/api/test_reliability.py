@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from machine_monitor.database import instants
+from machine_monitor.services.projections.reliability import rows
 
 NOW = datetime(2025, 11, 3, 9, tzinfo=UTC)
 WEEK = {"from": "2025-10-20", "to": "2025-10-26", "group_by": "machine"}
@@ -99,6 +100,14 @@ async def test_deleted_logs_count_again_when_they_are_restored(plant):
     assert (await plant.post(f"/logs/{uuid}/restore")).status_code == 200
     found = await figures(plant)
     assert (found["failures"], found["down_time"]) == (1, 7_200)
+
+
+async def test_more_rows_than_python_can_add_up_in_time_are_refused(plant, monkeypatch):
+    await record(plant, down_from="2025-10-20T06:00Z", down_to="2025-10-20T08:00Z")
+    paths = [("/reliability", WEEK), ("/logs/pareto", {"by": "machine", "weight": "downtime"})]
+    for most, status in ((10, 200), (0, 503)):
+        monkeypatch.setattr(rows, "MAX_ROWS", most)
+        assert [(await plant.get(path, params=params)).status_code for path, params in paths] == [status, status]
 
 
 async def test_a_rename_changes_the_name_alone(plant):

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine, canonical_json
-from machine_monitor.database.kinds import TIME
 from machine_monitor.models import MACHINES
 from machine_monitor.query import calendar
 from machine_monitor.query.sql.filters import compile_filters
@@ -16,6 +15,7 @@ from machine_monitor.services.projections.reliability import reading
 from machine_monitor.services.projections.reliability.figures import DEFINITION, Figures, FigureSums
 from machine_monitor.services.projections.reliability.intervals import Windows
 from machine_monitor.services.projections.reliability.request import ReliabilityQuery, buckets_of, machine_field
+from machine_monitor.services.projections.reliability.rows import fetch_rows, window_values
 
 
 class GroupKey(NamedTuple):
@@ -29,13 +29,14 @@ async def fetch(database: Database, query: ReliabilityQuery) -> bytes:
     """Return the response body."""
     engine = database.engine
     filter_key, values = compile_filters(engine, MACHINES, query.conditions, ())
-    bounds = {"from": query.start, "to": query.end}
-    values |= {name: engine.to_db(instants.format_instant(instant), TIME) for name, instant in bounds.items()}
+    values |= window_values(engine, query.start, query.end)
     fields = tuple(machine_field(name) for name in query.fields)
     machines = await database.fetch(
         await database.get_statement(reading.machines_statement, engine, filter_key, fields), values
     )
-    facts = await database.fetch(await database.get_statement(reading.facts_statement, engine, filter_key), values)
+    facts = await fetch_rows(
+        database, await database.get_statement(reading.facts_statement, engine, filter_key), values
+    )
     return await database.compute(_to_json, engine, query, machines, facts)
 
 

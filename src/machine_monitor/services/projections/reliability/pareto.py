@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, Text, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, Text, bindparam, func, literal_column, select
 
-from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine, canonical_json
-from machine_monitor.database.kinds import EXACT_TEXT, TIME
+from machine_monitor.database.kinds import EXACT_TEXT
 from machine_monitor.database.statements import Statement, compile_statement, statement_cache
 from machine_monitor.models import LOGS
 from machine_monitor.models.log import CANCELLED, is_failure
@@ -33,11 +32,13 @@ from machine_monitor.query.language.parser import (
 from machine_monitor.query.language.summaries import DEFAULT_VALUES, MAX_FACET_VALUES, WINDOW_PARAMETERS
 from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.language.values import BadValue
+from machine_monitor.query.lists import LIMIT_PARAM
 from machine_monitor.query.schema import Field
 from machine_monitor.query.sql.attribute_sums import json_number
 from machine_monitor.query.sql.filters import FilterKey, compile_filters, where
 from machine_monitor.query.stats_groups import seconds
 from machine_monitor.services.projections.reliability.request import parse_past_window
+from machine_monitor.services.projections.reliability.rows import fetch_rows, window_bound, window_values
 from machine_monitor.suggestions import did_you_mean
 
 FIELDS = ("cause", "type", "machine", "machine.sector")
@@ -105,14 +106,13 @@ async def fetch(database: Database, query: ParetoQuery) -> bytes:
     """Return the response body."""
     engine = database.engine
     filter_key, binds = compile_filters(engine, LOGS, query.conditions, query.terms)
-    bounds = {"from": query.start, "to": query.end}
-    binds |= {name: engine.to_db(instants.format_instant(instant), TIME) for name, instant in bounds.items()}
+    binds |= window_values(engine, query.start, query.end)
     column = query.by if query.attribute is None else None
     if query.weight == DOWNTIME:
         statement = await database.get_statement(stops_statement, engine, filter_key, column)
     else:
         statement = await database.get_statement(logs_statement, engine, filter_key, column, query.weight)
-    rows = await database.fetch(statement, {**binds, "attribute": query.attribute})
+    rows = await fetch_rows(database, statement, {**binds, "attribute": query.attribute})
     return await database.compute(_to_json, query, rows)
 
 
@@ -128,7 +128,7 @@ def logs_statement(engine: Engine, filter_key: FilterKey, column: str | None, we
         select(*_value_columns(engine, column))
         .select_from(LOGS.joined_table([*_fields(column), counts_as_failure], outer=True))
         .where(*where(engine, filter_key), is_counted)
-        .where(logs.c.started_at >= _bound("from"), logs.c.started_at < _bound("to"))
+        .where(logs.c.started_at >= window_bound("from"), logs.c.started_at < window_bound("to"))
         .subquery()
     )
     return _compile(engine, select(func.count(), *found.c).group_by(*found.c), filter_key)
@@ -150,8 +150,8 @@ def stops_statement(engine: Engine, filter_key: FilterKey, column: str | None) -
             *where(engine, filter_key),
             logs.c.status != CANCELLED,
             logs.c.down_from.is_not(None),
-            logs.c.down_from < _bound("to"),
-            func.coalesce(logs.c.down_to, _bound("to")) > _bound("from"),
+            logs.c.down_from < window_bound("to"),
+            func.coalesce(logs.c.down_to, window_bound("to")) > window_bound("from"),
         )
         .order_by(logs.c.machine_id, logs.c.down_from)
     )
@@ -159,7 +159,7 @@ def stops_statement(engine: Engine, filter_key: FilterKey, column: str | None) -
 
 
 def _compile(engine: Engine, query: Select, filter_key: FilterKey) -> Statement:
-    return compile_statement(engine, query, uses_fulltext=filter_key.search is not None)
+    return compile_statement(engine, query.limit(LIMIT_PARAM), uses_fulltext=filter_key.search is not None)
 
 
 def _fields(column: str | None) -> list[Field]:
@@ -177,10 +177,6 @@ def _value_columns(engine: Engine, column: str | None) -> list[ColumnElement]:
     member = engine.member(stored, bindparam("attribute", type_=Text()))
     representation = member.op("->>", return_type=EXACT_TEXT)
     return [representation(literal_column(f"'{form}'")).label(form) for form in REPRESENTATIONS]
-
-
-def _bound(name: str) -> BindParameter:
-    return bindparam(name, type_=TIME.column_type)
 
 
 def _parse_by(text: str) -> str:

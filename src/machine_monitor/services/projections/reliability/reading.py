@@ -11,7 +11,6 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
-    bindparam,
     cast,
     literal_column,
     null,
@@ -21,13 +20,14 @@ from sqlalchemy import (
 from sqlalchemy import union_all as sql_union_all
 
 from machine_monitor.database.engines import Engine
-from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import Statement, compile_statement, statement_cache
 from machine_monitor.models import HISTORY, LOG_TYPES, LOGS, MACHINES
 from machine_monitor.models.log import CANCELLED, is_failure, stop_kind
+from machine_monitor.query.lists import LIMIT_PARAM
 from machine_monitor.query.sql.filters import FilterKey, where
 from machine_monitor.services.projections.reliability.figures import Machine, Stop
 from machine_monitor.services.projections.reliability.intervals import FOREVER, Interval, Intervals
+from machine_monitor.services.projections.reliability.rows import window_bound
 
 # The kinds of facts.
 SIGN_OF_LIFE, SERVICE_ENTRY, STOP, FAILURE = range(4)
@@ -87,7 +87,7 @@ def facts_statement(engine: Engine, filter_key: FilterKey) -> Statement:
         _stops(engine, chosen),
         _failures(engine, chosen),
     ]
-    return compile_statement(engine, sql_union_all(*branches))
+    return compile_statement(engine, sql_union_all(*branches).limit(LIMIT_PARAM))
 
 
 def read_machines(facts: Iterable[Sequence], in_service_now: Mapping[int, bool | None]) -> dict[int, Machine]:
@@ -196,7 +196,7 @@ def _stops(engine: Engine, chosen: Select) -> Select:
     standing = select(crossing.c.machine_id).where(
         *_counted_logs(crossing),
         crossing.c.down_from.is_not(None),
-        crossing.c.down_from < _bound("from"),
+        crossing.c.down_from < window_bound("from"),
         _ends_after_start(crossing),
     )
     end = engine.microseconds(logs.c.down_to)
@@ -208,7 +208,7 @@ def _stops(engine: Engine, chosen: Select) -> Select:
             *_counted_logs(logs),
             logs.c.machine_id.in_(chosen),
             logs.c.down_from.is_not(None),
-            logs.c.down_from < _bound("to"),
+            logs.c.down_from < window_bound("to"),
             or_(_ends_after_start(logs), logs.c.machine_id.in_(standing.correlate(None))),
         )
     )
@@ -225,8 +225,8 @@ def _failures(engine: Engine, chosen: Select) -> Select:
             logs.c.machine_id.in_(chosen),
             logs.c.down_from.is_(None),
             is_failure(types.c.counts_as_failure, logs.c.status, logs.c.down_kind),
-            logs.c.started_at >= _bound("from"),
-            logs.c.started_at < _bound("to"),
+            logs.c.started_at >= window_bound("from"),
+            logs.c.started_at < window_bound("to"),
         )
     )
 
@@ -238,8 +238,4 @@ def _counted_logs(logs: Table | Any) -> list[ColumnElement]:
 
 def _ends_after_start(logs: Table | Any) -> ColumnElement:
     """Whether a stop lasts until the window begins, or longer."""
-    return or_(logs.c.down_to.is_(None), logs.c.down_to >= _bound("from"))
-
-
-def _bound(name: str) -> ColumnElement:
-    return bindparam(name, type_=TIME.column_type)
+    return or_(logs.c.down_to.is_(None), logs.c.down_to >= window_bound("from"))
