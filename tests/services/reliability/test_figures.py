@@ -3,11 +3,12 @@
 import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machine_monitor.database import instants
@@ -30,53 +31,56 @@ GROUPINGS = (
     *((), ("machine",), ("machine.sector",), ("day",), ("week", "machine.sector")),
     *(("machine", "day"), ("machine.sector", "month", "machine"), ("year", "machine")),
 )
-SPAN = 5 * 24 * 60 * 60
-# Many instants are equal, so that stops touch, and begin or end with a window.
-OFFSETS = st.integers(0, SPAN // 10_800).map(lambda steps: steps * 10_800.0) | st.integers(0, SPAN * 8).map(
-    lambda eighths: eighths / 8
-)
+DAYS = 5
 numbers = count()
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@st.composite
-def plain_logs(draw, base: datetime) -> Log:
-    def instant() -> datetime:
-        return base + timedelta(seconds=draw(OFFSETS))
+class PlantGenerator:
+    """Draws machines, windows and times uniformly; Hypothesis itself prefers plants that are nearly empty."""
 
-    down_from, down_to = (instant() if draw(st.booleans()) else None for _ in range(2))
-    has_end = down_from is not None and down_to is not None
-    return Log(
-        started_at=instant(),
-        down_from=min(down_from, down_to) if has_end else down_from,
-        down_to=max(down_from, down_to) if has_end else None,
-        down_kind=draw(st.sampled_from((None, "failure", "planned", "external"))) if down_from else None,
-        type=draw(st.sampled_from(("error", "info"))),
-        status=draw(st.sampled_from(("open", "done", "done", "cancelled"))),
-        is_deleted=draw(st.integers(0, 9)) == 0,
-    )
+    def __init__(self, seed: int) -> None:
+        self._rng = Random(seed)
+        self._base = self._rng.choice(STARTS)
 
+    def instant(self) -> datetime:
+        """Draw an instant: most are one of few, so that stops touch, and begin or end with a window."""
+        steps = self._rng.randint(0, 2 * DAYS) * 12 * 60 * 60
+        offset = steps if self._rng.random() < 0.8 else self._rng.randrange(DAYS * 24 * 60 * 60 * 8) / 8
+        return self._base + timedelta(seconds=offset)
 
-@st.composite
-def plants(draw) -> tuple[list[Machine], datetime, datetime, datetime]:
-    """Draw the machines, the window and the current time."""
-    base = draw(st.sampled_from(STARTS))
-    start, end, now = sorted(base + timedelta(seconds=draw(OFFSETS)) for _ in range(3))
-    machines = []
-    for _ in range(draw(st.integers(0, 3))):
-        service = sorted(
-            base + timedelta(seconds=seconds) for seconds in draw(st.lists(OFFSETS, min_size=1, max_size=4))
+    def window(self) -> tuple[datetime, datetime, datetime]:
+        """Draw the start and the end of the window, and the current time, which is later."""
+        start, end, now = sorted(self.instant() for _ in range(3))
+        if self._rng.random() < 0.5:
+            start, end = self._base, max(end, self._base + timedelta(days=DAYS - 1))
+        return start, max(end, start + timedelta(microseconds=125_000)), max(now, end) + timedelta(seconds=1)
+
+    def machine(self) -> Machine:
+        service = sorted(self.instant() for _ in range(self._rng.choice((1, 1, 2, 4))))
+        values = [self._rng.choice((True, True, False, None)) for _ in service]
+        return Machine(
+            f"machine {next(numbers)}",
+            self._rng.choice(("A", "B", None)),
+            tuple(zip(service, values, strict=True)),
+            tuple(self.log() for _ in range(self._rng.randint(0, 8))),
         )
-        values = [draw(st.sampled_from((True, True, False, None))) for _ in service]
-        machines.append(
-            Machine(
-                f"machine {next(numbers)}",
-                draw(st.sampled_from(("A", "B", None))),
-                tuple(zip(service, values, strict=True)),
-                tuple(draw(st.lists(plain_logs(base), max_size=6))),
-            )
+
+    def log(self) -> Log:
+        first, last = sorted((self.instant(), self.instant()))
+        down_from = first if self._rng.random() < 0.6 else None
+        return Log(
+            started_at=self.instant(),
+            down_from=down_from,
+            down_to=last if down_from and self._rng.random() < 0.8 else None,
+            down_kind=self._rng.choice((None, "failure", "failure", "planned", "external")) if down_from else None,
+            type=self._rng.choice(("error", "error", "info")),
+            status=self._rng.choice(("open", "done", "done", "done", "cancelled")),
+            is_deleted=self._rng.random() < 0.1,
         )
-    return machines, start, max(end, start + timedelta(microseconds=125_000)), max(now, end + timedelta(seconds=1))
+
+    def machines(self) -> list[Machine]:
+        return [self.machine() for _ in range(self._rng.choice((0, 1, 1, 2, 3)))]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -88,9 +92,12 @@ async def database(seeded_url):
 
 
 @pytest.mark.untraced
-@given(plants(), st.sampled_from(ZONES), st.sampled_from(GROUPINGS))
-async def test_figures_agree_with_a_plain_computation(database, plant, zone, group_by):
-    machines, start, end, now = plant
+# Rules at the edges of stops show in few plants.
+@settings(max_examples=5 * settings().max_examples)
+@given(st.integers(0, 2**32), st.sampled_from(ZONES), st.sampled_from(GROUPINGS))
+async def test_figures_agree_with_a_plain_computation(database, seed, zone, group_by):
+    plant = PlantGenerator(seed)
+    machines, (start, end, now) = plant.machines(), plant.window()
     usage = f"plant {next(numbers)}"
     write(database, usage, machines)
     bounds = {name: instants.format_instant(moment) for name, moment in (("from", start), ("to", end))}
