@@ -9,11 +9,6 @@ import sys
 import openpyxl
 import pytest
 
-from machine_monitor.database.connect import Database
-from machine_monitor.models import MAPPINGS
-from machine_monitor.services.audit.history import ChangeContext
-from machine_monitor.services.imports import saved_mappings
-from machine_monitor.services.records import Target
 from machine_monitor.services.tabular import exports
 
 LOGS = [
@@ -183,15 +178,38 @@ def test_a_foreign_table_leads_to_a_mapping_and_the_mapping_to_an_import(mm, wor
     assert json.loads(out)["preview"]["counts"]["logs"]["unchanged"] == 4
 
 
-def test_a_saved_mapping_is_used_by_its_name(mm, working_folder, sqlite_database_url):
+MAPPING = {
+    "name": "orders",
+    "zone": "UTC",
+    "key": ["Order"],
+    "fields": {"machine": "Saw", "type": {"const": "info"}, "started_at": "Day"},
+}
+
+
+def test_mappings_are_saved_listed_and_shown(mm, working_folder):
+    path = working_folder / "orders.map.json"
+    path.write_text(json.dumps(MAPPING))
+    assert mm("mapping", "save", path.name)[:2] == (0, "Saved the mapping orders.\n")
+    assert json.loads(mm("mapping", "show", "orders")[1]) == MAPPING
+    path.write_text(json.dumps({**MAPPING, "resource": "machines"}))
+    assert mm("mapping", "save", path.name)[:2] == (0, "Replaced the mapping orders.\n")
+    (found,) = json.loads(mm("mapping", "list", "--json")[1])
+    assert (found["name"], found["resource"], found["version"]) == ("orders", "machines", 2)
+    assert "orders" in mm("mapping", "list")[1]
+    code, out, err = mm("mapping", "show", "order")
+    assert (code, out) == (2, "")
+    assert "Did you mean 'orders'?" in err
+    path.write_text(json.dumps({**MAPPING, "kee": []}))
+    code, out, err = mm("mapping", "save", path.name)
+    assert (code, out) == (2, "")
+    assert "Nothing was saved: orders.map.json is no mapping.\n/kee: A mapping has no word 'kee' here." in err
+
+
+def test_a_saved_mapping_is_used_by_its_name(mm, working_folder):
     (working_folder / "orders.csv").write_text("Order;Day;Saw\n1;2024-01-31;Saw 3\n")
-    fields = {"machine": "Saw", "type": {"const": "info"}, "started_at": "Day"}
-    document = {"name": "orders", "zone": "UTC", "key": ["Order"], "fields": fields}
-    database = Database(sqlite_database_url)
-    target = Target(MAPPINGS, "orders")
-    database.transact(lambda tx: saved_mappings.save(tx, target, document, ChangeContext("test")))
-    database.close_writer()
-    code, out, err = mm("import", "orders.csv", "--map", "orders", "--json", database_url=sqlite_database_url)
+    (working_folder / "orders.map.json").write_text(json.dumps(MAPPING))
+    assert mm("mapping", "save", "orders.map.json")[0] == 0
+    code, out, err = mm("import", "orders.csv", "--map", "orders", "--json")
     assert (code, err, json.loads(out)["logs"]["created"]) == (0, "", 1)
     code, out, err = mm("import", "orders.csv", "--map", "order", "--json")
     assert (code, out) == (2, "")

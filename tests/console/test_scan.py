@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 import segno
 
-from console.conftest import ADMIN, CHROMIUM, DESK, LEAD, OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR, VIEWER
+from console.conftest import ADMIN, DESK, LEAD, OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR, VIEWER, WHOLE_CHROMIUM
 
 SIDE = 480
 SCALE = 8
@@ -33,13 +33,13 @@ def scanned(site):
 def chromium(site, scanned, tmp_path_factory):
     """Chromium with a camera that sees this label. It has no barcode detector here, so the console loads its own."""
     sync_api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"needs Chromium at {CHROMIUM}, or where MM_TEST_CHROMIUM says")
+    if not WHOLE_CHROMIUM.is_file():
+        pytest.skip(f"needs Chromium at {WHOLE_CHROMIUM}, or where MM_TEST_CHROMIUM says")
     video = tmp_path_factory.mktemp("camera") / "label.y4m"
     video.write_bytes(film(f"{site.address}/ui/m/{scanned['id']}"))
     flags = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={video}"]
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = playwright.chromium.launch(executable_path=WHOLE_CHROMIUM, args=flags)
         yield browser
         browser.close()
 

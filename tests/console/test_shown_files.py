@@ -1,10 +1,12 @@
 """Photos and files as the console shows them: in the viewer, in lists, and without a network."""
 
 import re
+from collections import Counter
+from urllib.parse import urlsplit
 
 from api.access.site import PASSWORD
 from console.conftest import ADMIN, OPERATOR, PHONE, SCREENSHOTS
-from console.test_files import PHOTOS, SCREENS, SENT, attach, choose, name_of, sent_digests, upload
+from console.test_files import PHOTOS, SCREENS, SENT, attach, choose, name_of, photo, sent_digests, upload
 from console.test_log_form import NEW, add_log
 from console.test_offline import go_offline, wait_for_worker, wait_until
 
@@ -91,6 +93,22 @@ def test_a_list_shows_the_first_photo_and_the_count_with_no_request_but_previews
     page.screenshot(path=SCREENSHOTS / f"list-files-{name_of(screen)}-en-light.png")
     box = row.locator("img").bounding_box()
     assert (box["width"], box["height"]) == (40, 40)
+
+
+def test_a_record_of_fifty_photos_opens_with_one_request_and_its_previews(opened, site):
+    uuid = add_log(site, user=OPERATOR, comment="tout le tour de la machine")
+    attach(site, f"/logs/{uuid}", [upload(f"{number}.jpg", photo(number)) for number in range(50)])
+    page = opened("/healthz", user=OPERATOR, **PHONE)
+    requests = []
+    page.on("request", lambda request: requests.append(request.url) if uuid in request.url else None)
+    page.on("request", lambda request: requests.append(request.url) if "/attachments/" in request.url else None)
+    page.goto(f"/ui/logs/{uuid}")
+    page.locator(SENT).nth(49).wait_for()
+    wait_until_shown(page.locator(f"{SENT} img").first)
+    page.locator(SENT).nth(49).scroll_into_view_if_needed()
+    wait_until_shown(page.locator(f"{SENT} img").nth(49))
+    paths = Counter(re.sub("[0-9a-f-]{36}", "ID", urlsplit(url).path) for url in requests)
+    assert paths == {"/ui/logs/ID": 1, "/logs/ID": 1, "/logs/ID/history": 1, "/attachments/ID/preview": 50}
 
 
 @SCREENS

@@ -1,4 +1,4 @@
-"""The command that imports tables."""
+"""The command that imports tables, and those that manage saved mappings."""
 
 import json
 import shlex
@@ -90,10 +90,52 @@ def import_(
         except ForeignTable as foreign:
             _propose(foreign.table, zone)
         except Invalid as invalid:
-            _refuse(mapping, invalid)
+            _refuse_import(mapping, invalid)
         with site.open_for_import(dry_run=dry_run or preview) as (_, database):
             found = file.preview(database) if preview else file.run(database).to_dict()
     _print(found, as_json=as_json, dry_run=dry_run)
+
+
+def list_mappings(as_json: Json = False) -> None:
+    """List the saved mappings: their names, and who saved them."""
+    from machine_monitor.cli import reports
+    from machine_monitor.services.imports import saved_mappings
+
+    with site.open_existing_database() as (_, database):
+        found = database.snapshot(saved_mappings.read_all)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+    else:
+        reports.print_mappings(found)
+
+
+def show_mapping(name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.", show_default=False)]) -> None:
+    """Print a saved mapping as JSON: a file for `mm import --map`, and for `mm mapping save`."""
+    from machine_monitor.services.imports import saved_mappings
+
+    with site.open_existing_database() as (_, database):
+        found = database.snapshot(lambda tx: saved_mappings.find(tx, name))
+    typer.echo(json.dumps(json.loads(found.body), ensure_ascii=False, indent=1))
+
+
+def save_mapping(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The JSON file of a mapping.", show_default=False)],
+) -> None:
+    """Save a mapping under the name that it has, over an earlier one of that name."""
+    from machine_monitor.cli.accounts import VIA
+    from machine_monitor.models import MAPPINGS
+    from machine_monitor.services.audit.history import ChangeContext
+    from machine_monitor.services.imports import mapping, saved_mappings
+    from machine_monitor.services.records import Target
+
+    try:
+        document = saved_mappings.validate(mapping.read_document(file))
+    except Invalid as invalid:
+        _refuse(f"Nothing was saved: {file} is no mapping.", invalid)
+    target = Target(MAPPINGS, document["name"])
+    with site.open_database() as (_, database):
+        result = database.transact(lambda tx: saved_mappings.save(tx, target, document, ChangeContext(VIA)))
+    typer.echo(f"{'Saved' if result.created else 'Replaced'} the mapping {target.key}.")
 
 
 def _print(found: dict[str, Any], *, as_json: bool, dry_run: bool) -> "NoReturn":
@@ -132,12 +174,17 @@ def _propose(table: "Table", zone: "ZoneInfo") -> "NoReturn":
     )
 
 
-def _refuse(name: str | None, invalid: Invalid) -> "NoReturn":
-    """Name each fault of a mapping with its place."""
-    if name is None:
+def _refuse_import(mapping: str | None, invalid: Invalid) -> "NoReturn":
+    """Raise why a file cannot be imported, with each fault of its mapping if it has one."""
+    if mapping is None:
         raise invalid
+    _refuse(f"Nothing was imported: the mapping {mapping} does not fit.", invalid)
+
+
+def _refuse(outcome: str, invalid: Invalid) -> "NoReturn":
+    """Name each fault of a mapping with its place."""
     lines = [f"{fault.pointer or '/'}: {fault.message}" for fault in invalid.faults]
-    raise UsageError("\n".join([f"Nothing was imported: the mapping {name} does not fit.", *lines])) from None
+    raise UsageError("\n".join([outcome, *lines])) from None
 
 
 def _date(text: str | None, zone: "ZoneInfo") -> "datetime | None":

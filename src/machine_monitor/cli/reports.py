@@ -66,6 +66,19 @@ def print_tokens(tokens: list[dict[str, Any]]) -> None:
     """Print tokens, one per line, with times to the minute: all columns fit in 80 characters."""
     table = Table("id", "name", "user", "scope", "expires (UTC)", "last used (UTC)")
     for token in tokens:
-        times = [(token[name] or "")[:16].replace("T", " ") for name in ("expires_at", "last_used_at")]
+        times = [_to_minute(token[name]) for name in ("expires_at", "last_used_at")]
         table.add_row(*[Text(str(token[name])) for name in ("id", "name", "user", "scope")], *times)
     Console().print(table)
+
+
+def print_mappings(mappings: list[dict[str, Any]]) -> None:
+    """Print saved mappings, one per line."""
+    table = Table("name", "resource", "user", "saved (UTC)")
+    for mapping in mappings:
+        texts = [Text(mapping[name] or "") for name in ("name", "resource", "user")]
+        table.add_row(*texts, _to_minute(mapping["updated_at"]))
+    Console().print(table)
+
+
+def _to_minute(time: str | None) -> str:
+    return (time or "")[:16].replace("T", " ")

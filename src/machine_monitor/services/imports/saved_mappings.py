@@ -14,7 +14,7 @@ from machine_monitor.database.engines import canonical_json
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, Invalid, NotFound
 from machine_monitor.models import MAPPINGS
-from machine_monitor.models.imports.saved_mapping import SavedMapping
+from machine_monitor.models.imports.saved_mapping import SavedMapping, SavedMappingRead
 from machine_monitor.query.language.folding import fold
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.imports import mapping
@@ -56,6 +56,12 @@ def validate_read(document: object) -> dict[str, Any]:
 async def read(database: Database, name: str) -> StoredRecord:
     """Return a saved mapping, whose body is the mapping; raises `NotFound`."""
     return await database.read(lambda tx: find(tx, name))
+
+
+def read_all(tx: Transaction) -> list[dict[str, Any]]:
+    """Return all saved mappings as a list shows them, by name."""
+    rows = tx.session.scalars(select(SavedMapping).order_by(col(SavedMapping.name)))
+    return [SavedMappingRead.model_validate(row).model_dump(mode="json") for row in rows]
 
 
 def find(tx: Transaction, name: str) -> StoredRecord:

@@ -205,8 +205,13 @@ class TableMapping(MappingPart):
 
 def read_file(path: Path) -> TableMapping:
     """Read a mapping from a file; raises `UsageError` or `Invalid`."""
+    return parse(read_document(path))
+
+
+def read_document(path: Path) -> Any:
+    """Read the JSON of a mapping from a file; raises `UsageError`."""
     try:
-        return parse(strict_json.parse(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), "mapping"))
+        return strict_json.parse(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), "mapping")
     except OSError as error:
         raise UsageError(f"The mapping {path} cannot be read: {error.strerror}.") from error
     except BadJson as error:
