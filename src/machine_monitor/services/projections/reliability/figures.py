@@ -68,7 +68,11 @@ class Machine:
 
 
 class Figures(NamedTuple):
-    """The figures of one window: times in microseconds, and counts."""
+    """The figures of one window: times in microseconds, and counts.
+
+    `unplanned` is the time that failure and external stops cover; `repair` is the length of the stops that `repairs`
+    counts.
+    """
 
     required: int = 0
     down: int = 0
