@@ -154,6 +154,7 @@ class _LogGenerator:
             "ended_at": text_of(at + 60 * minutes) if draw() < 0.9 else None,
             "down_from": text_of(stopped) if stopped else None,
             "down_to": text_of(at + 60 * minutes) if stopped and draw() < 0.95 else None,
+            "down_kind": None,
             "attributes": attributes,
         }
 

@@ -79,7 +79,7 @@ OPERATOR = [
 METRIC = [
     Edit(
         "models/log.py",
-        '("type.counts_as_failure",), one_if),\n',
+        "        FAILURES_FROM_COUNTERS,\n    ),\n",
         '    SumMetric("repairs", "how many are repairs", ("type",), lambda code: one_if(code == "maintenance")),\n',
     )
 ]

@@ -12,7 +12,7 @@ ITEM = """logs.uuid, machines.name, logs.type,
     CASE logs.severity WHEN 0 THEN 'info' WHEN 1 THEN 'minor' WHEN 2 THEN 'major' ELSE 'critical' END,
     logs.status, logs.comment, logs.cause, logs.action, logs.project, logs."user",
     logs.started_at || 'Z', logs.ended_at || 'Z', logs.down_from || 'Z', logs.down_to || 'Z',
-    logs.version, logs.created_at || 'Z', logs.updated_at || 'Z', CAST(logs.attributes AS BLOB)"""
+    logs.down_kind, logs.version, logs.created_at || 'Z', logs.updated_at || 'Z', CAST(logs.attributes AS BLOB)"""
 FROM = "FROM logs JOIN machines ON machines.id = logs.machine_id WHERE logs.deleted_at IS NULL"
 ONE = f"SELECT {ITEM} {FROM} AND logs.uuid = ?"
 # The SQL condition of each parameter. Times are stored without a `Z`.
@@ -42,6 +42,7 @@ class Log(msgspec.Struct):
     ended_at: str | None
     down_from: str | None
     down_to: str | None
+    down_kind: str | None
     version: int
     created_at: str
     updated_at: str

@@ -92,6 +92,7 @@ class Log(Table, LogBase, table=True):
     ended_at: datetime | None = Field(default=None, sa_type=Time)
     down_from: datetime | None = Field(default=None, sa_type=Time)
     down_to: datetime | None = Field(default=None, sa_type=Time)
+    down_kind: str | None = None
     attributes: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     version: int = 1
     created_at: datetime = Field(default_factory=now, sa_type=Time)
@@ -109,6 +110,7 @@ class LogCreate(LogBase):
     ended_at: datetime | None = None
     down_from: datetime | None = None
     down_to: datetime | None = None
+    down_kind: str | None = None
     attributes: dict[str, Any] = {}
 
 
@@ -122,6 +124,7 @@ class LogPublic(LogBase):
     ended_at: datetime | None
     down_from: datetime | None
     down_to: datetime | None
+    down_kind: str | None
     attributes: dict[str, Any]
     version: int
     created_at: datetime

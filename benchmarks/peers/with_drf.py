@@ -86,6 +86,7 @@ class Log(models.Model):
     ended_at = StoredTime(null=True)
     down_from = StoredTime(null=True)
     down_to = StoredTime(null=True)
+    down_kind = models.TextField(null=True)
     attributes = models.JSONField()
     version = models.IntegerField()
     created_at = StoredTime()

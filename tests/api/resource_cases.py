@@ -45,7 +45,9 @@ LOGS = ResourceCase(
     "uuid",
     {"machine": "pelle 2", "type": "info"},
     {"comment": "huile"},
-    dict.fromkeys(("comment", "cause", "action", "project", "user", "ended_at", "down_from", "down_to"), None)
+    dict.fromkeys(
+        ("comment", "cause", "action", "project", "user", "ended_at", "down_from", "down_to", "down_kind"), None
+    )
     | {"severity": "info", "status": "done", "attributes": {}},
     {"severity": "bad"},
 )

@@ -105,6 +105,7 @@ VALUES = [
     *[(LOGS, "type", value) for value in NO_CODE],
     *[(LOGS, "severity", value) for value in ("", "INFO", "bad", 0, None, True, LONE, [], {})],
     *[(LOGS, "status", value) for value in ("", "Done", "closed", None, LONE, [])],
+    *[(LOGS, "down_kind", value) for value in ("", "Failure", "other", 0, True, LONE, [])],
     *[(LOGS, name, value) for name in ("comment", "cause", "action") for value in (*NO_TEXT, "🛠" * 20_001)],
     *[(LOGS, "project", value) for value in (*NO_TEXT, "🛠" * 201)],
     *[(LOGS, "user", value) for value in ("", "a b", "é", "a" * 13, 1, True, LONE)],
@@ -211,6 +212,7 @@ ORDERS = [
     ({"ended_at": "2025-01-01T00:00:00Z"}, "/ended_at"),
     ({"down_to": "2025-01-02T00:00:00Z"}, "/down_to"),
     ({"down_from": "2025-01-02T00:00:00.000001Z", "down_to": "2025-01-02T00:00:00Z"}, "/down_to"),
+    ({"down_kind": "planned"}, "/down_kind"),
 ]
 
 
@@ -233,6 +235,8 @@ async def test_times_must_be_in_order_within_a_body_and_with_stored_times(seeded
     [
         {"started_at": "2025-01-03T00:00:00Z"},
         {"down_from": None},
+        {"down_from": None, "down_to": None},
+        {"down_kind": "broken"},
         {"down_from": "2025-01-02T00:00:01Z"},
         {"down_to": "2024-12-31T00:00:00Z"},
         {"ended_at": "2024-12-31T00:00:00Z"},
@@ -240,12 +244,14 @@ async def test_times_must_be_in_order_within_a_body_and_with_stored_times(seeded
 )
 async def test_a_patch_is_validated_together_with_the_stored_values(seeded, patch):
     times = {"started_at": "2025-01-01T00:00:00Z", "ended_at": "2025-01-02T00:00:00Z"}
-    times |= {"down_from": "2025-01-01T00:00:00Z", "down_to": "2025-01-02T00:00:00Z"}
+    times |= {"down_from": "2025-01-01T00:00:00Z", "down_to": "2025-01-02T00:00:00Z", "down_kind": "external"}
     key, record = await create(seeded, LOGS, **times)
     assert (await seeded.patch(LOGS.path_of(key), json=patch)).status_code == 422
     assert (await seeded.get(LOGS.path_of(key))).json() == record
-    fine = await seeded.patch(LOGS.path_of(key), json={"down_from": None, "down_to": None, "ended_at": None})
-    assert fine.status_code == 200
+    fine = await seeded.patch(LOGS.path_of(key), json={"down_kind": "planned"})
+    assert (fine.status_code, fine.json()["down_kind"]) == (200, "planned")
+    stop = dict.fromkeys(("down_from", "down_to", "down_kind", "ended_at"))
+    assert (await seeded.patch(LOGS.path_of(key), json=stop)).status_code == 200
 
 
 async def test_attributes_have_at_most_64_keys_also_after_a_merge(seeded):

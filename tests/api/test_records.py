@@ -247,3 +247,16 @@ async def test_fields_and_expand_select_the_content_of_a_record(seeded):
     assert (await seeded.get(LOGS.path_of(nobody), params={"expand": "user"})).json()["expanded"] == {"user": None}
     listed = (await seeded.get("/logs", params={"uuid": key, "fields": "uuid", "expand": "user"})).json()["items"]
     assert listed == [{"uuid": key, "expanded": {"user": user}}]
+
+
+async def test_a_done_log_with_an_open_stop_gets_a_warning(seeded):
+    stop = {"status": "done", "down_from": "2025-01-01T00:00:00Z"}
+    key = LOGS.new_key()
+    written = await seeded.put(LOGS.path_of(key), json=LOGS.body(key) | stop)
+    assert written.status_code == 201
+    for answer in (written, await seeded.get(LOGS.path_of(key))):
+        assert answer.headers["Warning"].startswith('299 - "This log is done, but its stop has no end.')
+        assert "Warning" not in answer.json()
+    assert "Warning" not in (await seeded.get(LOGS.path_of(key), params={"fields": "uuid"})).headers
+    for change in ({"status": "open"}, {"status": "done", "down_to": "2025-01-01T01:00:00Z"}):
+        assert "Warning" not in (await seeded.patch(LOGS.path_of(key), json=change)).headers

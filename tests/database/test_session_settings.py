@@ -32,6 +32,7 @@ EXPORTS = (
     "/logs.ndjson?started_at__gte=2025-07-25T12:00:00%2B05:00",
     "/logs.csv?dialect=excel&updated_at__gte=-1d",
     "/logs/stats?group_by=month,machine&metrics=count,failures,downtime",
+    "/reliability?from=2025-07-01&to=2025-07-31&group_by=month,machine",
     "/logs?started_at=2025-07-25&sort=-started_at",
 )
 

@@ -46,7 +46,12 @@ _ROWS = (
 )
 # Further fields of some of these logs, by number.
 _MORE_FIELDS = {
-    1: {"cause": "joint usé", "action": "joint changé", "down_from": "2025-07-24T22:00:00Z"},
+    1: {
+        "cause": "joint usé",
+        "action": "joint changé",
+        "down_from": "2025-07-24T22:00:00Z",
+        "down_kind": "external",
+    },
     5: {"cause": "huile", "down_from": "2025-03-30T01:00:00Z", "down_to": "2025-03-30T01:00:00Z"},
     7: {"action": "huile", "attributes": {"temp": 80, "note": "Été"}},
     8: {"attributes": {"temp": "80", "note": "80"}},
@@ -59,6 +64,7 @@ _MORE_FIELDS = {
         "action": "huile\nmoteur",
         "down_from": "2025-01-01T00:00:00Z",
         "down_to": "2025-01-01T00:00:01Z",
+        "down_kind": "failure",
     },
     20: {"cause": "fin", "action": "debut"},
 }

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,7 @@ LOG_FIELDS = {
             "machine",
             "type",
             "status",
+            "down_kind",
             "comment",
             "cause",
             "project",
@@ -61,6 +63,11 @@ LOG_FIELDS = {
     **dict.fromkeys(("machine.in_service", "type.counts_as_failure", "user.active"), (EXACT, (True, False))),
     "uuid": (EXACT, (samples.uuid_of(99),)),
     **dict.fromkeys(("attributes.temp", "attributes.note", "machine.attributes.temp"), (TEXTUAL, ATTRIBUTE_OPERANDS)),
+}
+# The words of fields that take no others.
+CHOICES = {
+    "status": ("open", "in_progress", "done", "cancelled"),
+    "down_kind": ("failure", "planned", "external"),
 }
 MACHINE_FIELDS = {
     **dict.fromkeys(("name", "sector", "model", "comment"), (TEXTUAL, TEXTS)),
@@ -100,12 +107,12 @@ def conditions(draw, fields, records):
     values = st.sampled_from([*present_values, *extra_values])
     if operator in ("contains", "startswith", "endswith"):
         whole = draw(values)
-        if whole in ("open", "in_progress", "done", "cancelled") or draw(st.booleans()):
+        if whole in itertools.chain(*CHOICES.values()) or draw(st.booleans()):
             start = draw(st.integers(0, len(whole)))
             whole = whole[start : draw(st.integers(start, len(whole)))]
         return name, operator, [whole], [whole]
-    if name == "status":
-        values = st.sampled_from(["open", "in_progress", "done", "cancelled"])
+    if name in CHOICES:
+        values = st.sampled_from(CHOICES[name])
     several = operator in ("", "in", "nin")
     chosen = draw(st.lists(values, min_size=1, max_size=4 if several else 1))
     return name, operator, chosen, [spell_list(chosen)] if operator in ("in", "nin") else [spell(v) for v in chosen]

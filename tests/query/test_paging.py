@@ -129,6 +129,7 @@ EVERY = [
     "ended_at",
     "down_from",
     "down_to",
+    "down_kind",
     "version",
     "machine.name",
     "machine.sector",

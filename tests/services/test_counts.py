@@ -28,6 +28,11 @@ COUNTER_UNITS = {
     "user": (),
     "project": (),
 }
+# Counters of types over only the logs that are, or are not, a failure whatever their type counts as.
+EXCEPTIONS = {
+    "type_without_failure": lambda log: log["status"] == "cancelled" or log["down_kind"] in ("planned", "external"),
+    "type_with_failure": lambda log: log["status"] != "cancelled" and log["down_kind"] == "failure",
+}
 FIRST = datetime(2024, 12, 30, 12, tzinfo=UTC)
 
 
@@ -54,11 +59,13 @@ def expected_counters(logs: list[dict], zone: ZoneInfo) -> Counter:
     for log in logs:
         day = oracle.parse_instant(log["started_at"]).astimezone(zone).date()
         values = log | {"machine": log["expanded"]["machine"]["id"]}
-        for field, units in COUNTER_UNITS.items():
+        counters_of_log = [(field, field) for field in COUNTER_UNITS]
+        counters_of_log += [(name, "type") for name, holds in EXCEPTIONS.items() if holds(log)]
+        for name, field in counters_of_log:
             value = oracle.RANKS["severity"].index(values[field]) if field == "severity" else values[field]
-            for unit in ("all", *units):
+            for unit in ("all", *COUNTER_UNITS[field]):
                 period = UNITS[unit].name(day) if unit != "all" else ""
-                found[field, unit, period, "" if value is None else f"={value}"] += 1
+                found[name, unit, period, "" if value is None else f"={value}"] += 1
     return found
 
 
@@ -72,13 +79,15 @@ def body(rng: Random) -> dict:
         "machine": rng.choice(["m 0", "m 1", "M 2"]),
         "type": rng.choice(["info", "error", "reload"]),
         "severity": rng.choice(oracle.RANKS["severity"]),
-        "status": rng.choice(["open", "done"]),
+        "status": rng.choice(["open", "done", "cancelled"]),
+        "down_kind": rng.choice([None, "failure", "planned", "external"]),
         "project": rng.choice([None, "", "=", "é"]),
         "comment": rng.choice([None, "x"]),
         "started_at": (FIRST + timedelta(minutes=rng.randrange(4000))).isoformat(),
     }
     chosen = rng.sample(sorted(values), rng.randrange(len(values) + 1))
-    return {name: values[name] for name in chosen}
+    stopped = {"down_from": FIRST.isoformat()} if "down_kind" in chosen else {}
+    return stopped | {name: values[name] for name in chosen}
 
 
 async def write(client, rng: Random, uuids: list[str]) -> None:
@@ -172,6 +181,8 @@ async def test_a_migration_counts_the_existing_logs(empty_url):
     migrations.downgrade(parsed_url, "0001")
     migrations.upgrade(parsed_url)
     database = Database(empty_url)
+    # The downgrade has removed the column.
+    logs = [log | {"down_kind": None} for log in logs]
     assert stored_counters(database) == expected_counters(logs, zone)
     assert database.snapshot(counters.counter_zone) == "UTC"
     database.close_writer()
@@ -195,7 +206,7 @@ async def test_wrong_counters_are_detected_and_repaired(client, writer):
     assert verify(writer).faults == []
     writer.transact(lambda tx: tx.cursor.execute("UPDATE log_counts SET count = count + 1 WHERE unit = 'day'"))
     writer.transact(lambda tx: tx.cursor.execute("DELETE FROM log_counts WHERE field = 'status'"))
-    assert writer.snapshot(counters.find_wrong_counters) == ["type", "status"]
+    assert writer.snapshot(counters.find_wrong_counters) == ["type", "status", *EXCEPTIONS]
     assert "type, status" in verify(writer).faults[0]
     writer.transact(lambda tx: counters.rebuild(tx, ZoneInfo("UTC")))
     assert verify(writer).faults == []

@@ -101,6 +101,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/logs/pareto": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Rank causes, types, machines or attributes by what they weigh: a Pareto analysis
+         * @description Texts that differ only in case, accents and blanks are one value. Cancelled interventions count for nothing.
+         *     `downtime` is in seconds: stops are cut to the window, and those of one machine that overlap count once for each
+         *     value.
+         */
+        get: operations["rank_values"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/logs/{uuid}": {
         parameters: {
             query?: never;
@@ -545,6 +567,28 @@ export interface paths {
          * @description Upright, and without metadata such as the place. 404 if the file is no image, or one that cannot be decoded safely.
          */
         get: operations["get_attachment_preview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/reliability": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Measure reliability: MTBF, MTTR and availability
+         * @description Groups are formed by up to three fields of the machine and one calendar unit. Every machine that the filters choose
+         *     counts, one without logs too. Filters are those of logs on `machine` and its fields. `definition` says what each
+         *     figure means.
+         */
+        get: operations["measure_reliability"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2069,6 +2113,11 @@ export interface components {
                  */
                 down_to?: string | null;
                 /**
+                 * Down Kind
+                 * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+                 */
+                down_kind?: ("failure" | "planned" | "external") | null;
+                /**
                  * Attributes
                  * @description Custom fields: texts, numbers or booleans.
                  */
@@ -2192,6 +2241,11 @@ export interface components {
              */
             down_to?: string | null;
             /**
+             * Down Kind
+             * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+             */
+            down_kind?: ("failure" | "planned" | "external") | null;
+            /**
              * Attributes
              * @description Custom fields: texts, numbers or booleans.
              */
@@ -2311,6 +2365,11 @@ export interface components {
              * @description When the machine ran again; null while it is stopped.
              */
             down_to?: string | null;
+            /**
+             * Down Kind
+             * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+             */
+            down_kind?: ("failure" | "planned" | "external") | null;
             /**
              * Attributes
              * @description Custom fields: texts, numbers or booleans.
@@ -2435,6 +2494,11 @@ export interface components {
              */
             down_to?: string | null;
             /**
+             * Down Kind
+             * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+             */
+            down_kind?: ("failure" | "planned" | "external") | null;
+            /**
              * Attributes
              * @description Custom fields: texts, numbers or booleans.
              */
@@ -2548,6 +2612,11 @@ export interface components {
              * @description When the machine ran again; null while it is stopped.
              */
             down_to?: string | null;
+            /**
+             * Down Kind
+             * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+             */
+            down_kind?: ("failure" | "planned" | "external") | null;
             /**
              * Attributes
              * @description Custom fields: texts, numbers or booleans.
@@ -2885,6 +2954,11 @@ export interface components {
              * @description When the machine ran again; null while it is stopped.
              */
             down_to?: string | null;
+            /**
+             * Down Kind
+             * @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.
+             */
+            down_kind?: ("failure" | "planned" | "external") | null;
             /**
              * Attributes
              * @description Custom fields: texts, numbers or booleans.
@@ -3475,6 +3549,55 @@ export interface components {
             rejected: number;
         };
         /**
+         * Pareto
+         * @description The values that weigh most, in order. Those that weigh nothing are left out.
+         */
+        Pareto: {
+            /** Groups */
+            groups: components["schemas"]["ParetoValue"][];
+            rest: components["schemas"]["ParetoRest"];
+        };
+        /**
+         * ParetoRest
+         * @description The values beyond `limit`: how many there are, and what they weigh together.
+         */
+        ParetoRest: {
+            /** Values */
+            values: number;
+            /** Weight */
+            weight: number;
+            /** Share */
+            share: number;
+        };
+        /**
+         * ParetoValue
+         * @description A value, and what it weighs: also as a share of all, and together with the values before it.
+         *
+         *     A text is shown as it is spelled most often. `spellings` are all texts that count as this value.
+         */
+        ParetoValue: {
+            /** Value */
+            value: string | number | boolean | null;
+            /** Spellings */
+            spellings: string[];
+            /** Weight */
+            weight: number;
+            /** Share */
+            share: number;
+            /** Cumulative */
+            cumulative: number;
+        };
+        /**
+         * PastWindow
+         * @description The window of the answer: from `from` until just before `to`.
+         */
+        PastWindow: {
+            /** From */
+            from: string;
+            /** To */
+            to: string;
+        };
+        /**
          * Problem
          * @description An error: problem details (RFC 9457).
          */
@@ -3530,6 +3653,23 @@ export interface components {
             rows: number[];
             /** Message */
             message: string;
+        };
+        /**
+         * ReliabilityGroups
+         * @description Figures for each combination of the `group_by` values, and what each figure means; times are in seconds.
+         */
+        ReliabilityGroups: {
+            window: components["schemas"]["PastWindow"];
+            /** Definition */
+            definition: {
+                [key: string]: string;
+            };
+            /** Groups */
+            groups: {
+                [key: string]: string | number | boolean | null;
+            }[];
+            /** Truncated */
+            truncated: boolean;
         };
         /**
          * SampleColumn
@@ -4496,6 +4636,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */
@@ -4989,6 +5133,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */
@@ -5091,8 +5239,12 @@ export interface operations {
             query?: {
                 /** @description Up to 3 fields and one of day, week, month, year, separated by commas. Default: one group. */
                 group_by?: string;
-                /** @description The metrics, separated by commas: `count` (the number of logs, by `started_at`), `failures` (the number of logs whose type counts as a failure), `downtime` (the seconds that machines were stopped; overlapping stops of one machine count once). */
+                /** @description Up to 10 metrics, separated by commas: `count` (the number of logs, by `started_at`), `failures` (the number of logs that are failures, by `down_kind` or else by their type), `downtime` (the seconds that machines were stopped; overlapping stops of one machine count once), `duration` (the seconds of work, from `started_at` to `ended_at`), `mean_duration` (the mean duration of the logs that have an end); and over the numbers of an attribute `sum:attributes.<key>`, `mean:attributes.<key>`, `min:attributes.<key>`, `max:attributes.<key>`. */
                 metrics?: string;
+                /** @description Only what happened from this time on: logs by `started_at`, stops cut. */
+                from?: string;
+                /** @description Only what happened before this time; a day is included. */
+                to?: string;
                 /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes, attachments.name. */
                 q?: string;
                 /** @description Any of machine, comment, cause, action, project, user, attributes, attachments.name. Contains the text; case and accents do not matter. */
@@ -5169,6 +5321,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */
@@ -5208,6 +5364,196 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Groups"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rank_values: {
+        parameters: {
+            query: {
+                /** @description The field or attribute whose values are compared. */
+                by: string;
+                /** @description What the values weigh: logs and failures by `started_at`, or seconds of downtime. */
+                weight?: "count" | "failures" | "downtime";
+                /** @description The start of the window; 90 days before `to` by default. */
+                from?: string;
+                /** @description Only what happened before this time; a day is included. */
+                to?: string;
+                /** @description The maximum number of values; `rest` sums up the others. */
+                limit?: number;
+                /** @description Full-text search: words that must occur in machine, comment, cause, action, project, user, attributes, attachments.name. */
+                q?: string;
+                /** @description Any of machine, comment, cause, action, project, user, attributes, attachments.name. Contains the text; case and accents do not matter. */
+                q__contains?: string;
+                /** @description The log's UUID. Equals; if repeated, equals any of the values. */
+                uuid?: string[];
+                /** @description The machine's name. Equals; if repeated, equals any of the values. */
+                machine?: string[];
+                /** @description The machine's name. Contains the text; case and accents do not matter. */
+                machine__contains?: string;
+                /** @description The code of the log type. Equals; if repeated, equals any of the values. */
+                type?: string[];
+                /** @description The severity: info, minor, major or critical. Equals; if repeated, equals any of the values. */
+                severity?: ("info" | "minor" | "major" | "critical")[];
+                /** @description The severity: info, minor, major or critical. Is greater, later or equal. */
+                severity__gte?: "info" | "minor" | "major" | "critical";
+                /** @description The status: open, in_progress, done or cancelled. Equals; if repeated, equals any of the values. */
+                status?: ("open" | "in_progress" | "done" | "cancelled")[];
+                /** @description The observation, such as symptoms. Equals; if repeated, equals any of the values. */
+                comment?: string[];
+                /** @description The observation, such as symptoms. Contains the text; case and accents do not matter. */
+                comment__contains?: string;
+                /** @description The observation, such as symptoms. `true`: has no value; `false`: has one. */
+                comment__isnull?: boolean;
+                /** @description The cause. Equals; if repeated, equals any of the values. */
+                cause?: string[];
+                /** @description The cause. Contains the text; case and accents do not matter. */
+                cause__contains?: string;
+                /** @description The cause. `true`: has no value; `false`: has one. */
+                cause__isnull?: boolean;
+                /** @description The action that was taken. Equals; if repeated, equals any of the values. */
+                action?: string[];
+                /** @description The action that was taken. Contains the text; case and accents do not matter. */
+                action__contains?: string;
+                /** @description The action that was taken. `true`: has no value; `false`: has one. */
+                action__isnull?: boolean;
+                /** @description The project or order it belongs to. Equals; if repeated, equals any of the values. */
+                project?: string[];
+                /** @description The project or order it belongs to. Contains the text; case and accents do not matter. */
+                project__contains?: string;
+                /** @description The project or order it belongs to. `true`: has no value; `false`: has one. */
+                project__isnull?: boolean;
+                /** @description The author's trigram. Set on creation, cannot be changed. Equals; if repeated, equals any of the values. */
+                user?: string[];
+                /** @description The author's trigram. Set on creation, cannot be changed. `true`: has no value; `false`: has one. */
+                user__isnull?: boolean;
+                /** @description When the intervention began; now if absent. Equals; if repeated, equals any of the values. */
+                started_at?: string[];
+                /** @description When the intervention began; now if absent. Is less, or earlier. */
+                started_at__lt?: string;
+                /** @description When the intervention began; now if absent. Is greater, later or equal. */
+                started_at__gte?: string;
+                /** @description When it ended. Equals; if repeated, equals any of the values. */
+                ended_at?: string[];
+                /** @description When it ended. Is less, or earlier. */
+                ended_at__lt?: string;
+                /** @description When it ended. Is greater, later or equal. */
+                ended_at__gte?: string;
+                /** @description When it ended. `true`: has no value; `false`: has one. */
+                ended_at__isnull?: boolean;
+                /** @description When the machine stopped. Equals; if repeated, equals any of the values. */
+                down_from?: string[];
+                /** @description When the machine stopped. Is less, or earlier. */
+                down_from__lt?: string;
+                /** @description When the machine stopped. Is greater, later or equal. */
+                down_from__gte?: string;
+                /** @description When the machine stopped. `true`: has no value; `false`: has one. */
+                down_from__isnull?: boolean;
+                /** @description When the machine ran again; null while it is stopped. Equals; if repeated, equals any of the values. */
+                down_to?: string[];
+                /** @description When the machine ran again; null while it is stopped. Is less, or earlier. */
+                down_to__lt?: string;
+                /** @description When the machine ran again; null while it is stopped. Is greater, later or equal. */
+                down_to__gte?: string;
+                /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
+                down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
+                /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
+                version?: number[];
+                /** @description When the record was created. Equals; if repeated, equals any of the values. */
+                created_at?: string[];
+                /** @description When the record was created. Is less, or earlier. */
+                created_at__lt?: string;
+                /** @description When the record was created. Is greater, later or equal. */
+                created_at__gte?: string;
+                /** @description When the record was last changed. Equals; if repeated, equals any of the values. */
+                updated_at?: string[];
+                /** @description When the record was last changed. Is less, or earlier. */
+                updated_at__lt?: string;
+                /** @description When the record was last changed. Is greater, later or equal. */
+                updated_at__gte?: string;
+                /** @description How many files it has. Equals; if repeated, equals any of the values. */
+                attachment_count?: number[];
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
+                "machine.sector"?: string[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pareto"];
                 };
             };
             /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
@@ -6251,6 +6597,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */
@@ -6439,6 +6789,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */
@@ -6625,6 +6979,10 @@ export interface operations {
                 down_to__gte?: string;
                 /** @description When the machine ran again; null while it is stopped. `true`: has no value; `false`: has one. */
                 down_to__isnull?: boolean;
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. Equals; if repeated, equals any of the values. */
+                down_kind?: ("failure" | "planned" | "external")[];
+                /** @description Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned. `true`: has no value; `false`: has one. */
+                down_kind__isnull?: boolean;
                 /** @description The number of the record's version, from 1; also its ETag. Equals; if repeated, equals any of the values. */
                 version?: number[];
                 /** @description When the record was created. Equals; if repeated, equals any of the values. */
@@ -10019,6 +10377,98 @@ export interface operations {
             };
             /** @description `range-not-satisfiable`: Range not satisfiable */
             416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    measure_reliability: {
+        parameters: {
+            query?: {
+                /** @description Up to 3 fields and one of day, week, month, year, separated by commas. Default: one group. */
+                group_by?: string;
+                /** @description The start of the window; 90 days before `to` by default. */
+                from?: string;
+                /** @description Only what happened before this time; a day is included. */
+                to?: string;
+                /** @description The machine's name. Equals; if repeated, equals any of the values. */
+                machine?: string[];
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
+                "machine.sector"?: string[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReliabilityGroups"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -26,6 +26,7 @@ from machine_monitor.api.routes import (
     logs,
     machines,
     mappings,
+    reliability,
     system,
     tokens,
     users,
@@ -53,6 +54,7 @@ MODULES = (
     logs,
     machines,
     attachments,
+    reliability,
     log_types,
     users,
     changes,
@@ -75,6 +77,7 @@ EXPOSED = (
     "Location",
     "Retry-After",
     "WWW-Authenticate",
+    "Warning",
     "X-Request-ID",
     "X-Total-Count",
 )

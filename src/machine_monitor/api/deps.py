@@ -25,6 +25,8 @@ from machine_monitor.query.language.times import TimeContext
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import SEE_DELETED, Caller
+from machine_monitor.services.projections.reliability.pareto import ParetoQuery, parse_pareto_query
+from machine_monitor.services.projections.reliability.request import ReliabilityQuery, parse_reliability_query
 from machine_monitor.services.records.preconditions import Preconditions, parse_entity_tags
 from machine_monitor.services.tabular.exports import Format
 
@@ -118,6 +120,16 @@ def stats_of(resource: Resource) -> Any:
     return Depends(read)
 
 
+def pareto_query_of(request: Request) -> ParetoQuery:
+    """Return the query of the Pareto analysis."""
+    return parse_pareto_query(parse_query_string(request.scope["query_string"]), time_context_of(request))
+
+
+def reliability_query_of(request: Request) -> ReliabilityQuery:
+    """Return the query of reliability."""
+    return parse_reliability_query(parse_query_string(request.scope["query_string"]), time_context_of(request))
+
+
 def selection_of(resource: Resource) -> Any:
     """A dependency: the `fields` and `expand` of a GET of one record."""
 
@@ -133,6 +145,8 @@ Now = Annotated[TimeContext, Depends(time_context_of)]
 PreconditionsDep = Annotated[Preconditions, Depends(preconditions_of)]
 CurrentUser = Annotated[Caller, Depends(caller_of)]
 ClientDep = Annotated[Client, Depends(client_of)]
+ParetoDep = Annotated[ParetoQuery, Depends(pareto_query_of)]
+ReliabilityDep = Annotated[ReliabilityQuery, Depends(reliability_query_of)]
 SignInDep = Annotated[SignInContext, Depends(sign_in_context_of)]
 
 

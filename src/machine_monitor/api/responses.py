@@ -57,7 +57,7 @@ def record_response(stored: StoredRecord, conditions: Preconditions, selection: 
     Never 304 with `expand`: a related record can change without changing this record's version.
     """
     conditions.check_if_match(stored)
-    headers = {"ETag": etag(stored.version)}
+    headers = {"ETag": etag(stored.version), **_warning(stored.warning)}
     expand = selection[1]
     if not expand and conditions.matches_if_none_match(stored.version):
         return Response(status_code=304, headers={**headers, "Vary": "Accept-Encoding"})
@@ -77,7 +77,7 @@ def replayable_response(answer: StoredResponse) -> Response:
 
 def stored_write_response(path: str, result: WriteResult) -> StoredResponse:
     """Build the storable response of a write."""
-    headers = {"ETag": etag(result.version)}
+    headers = {"ETag": etag(result.version), **_warning(result.warning)}
     if result.created:
         headers["Location"] = f"{path}/{quote(result.key, safe='')}"
     return StoredResponse(201 if result.created else 200, headers, result.body.encode())
@@ -99,6 +99,11 @@ def stored_bulk_response(outcomes: Sequence[Outcome], root_path: str) -> StoredR
     return StoredResponse(
         200, {}, to_json({"results": results, "counts": {status: counts[status] for status in STATUSES}})
     )
+
+
+def _warning(sentence: str | None) -> dict[str, str]:
+    """Return the header `Warning` (RFC 7234): 299 is a warning that lasts. The body stays the record itself."""
+    return {} if sentence is None else {"Warning": f'299 - "{sentence}"'}
 
 
 def _with_cursor(request: Request, cursor: str) -> str:

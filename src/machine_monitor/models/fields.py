@@ -42,6 +42,7 @@ from machine_monitor.query.language.values import MAX_INTEGER
 SEVERITY = rank("info", "minor", "major", "critical")
 ROLE = rank("viewer", "operator", "lead", "supervisor", "admin")
 STATUS = choice("open", "in_progress", "done", "cancelled")
+DOWN_KIND = choice("failure", "planned", "external")
 
 MAX_NAME = 120
 MAX_ATTRIBUTES = 64
@@ -218,6 +219,7 @@ Code = Annotated[str, CODE, _code(_CODE_LENGTH)]
 Trigram = Annotated[str, CODE, _code(_TRIGRAM_LENGTH)]
 Severity = Annotated[Literal["info", "minor", "major", "critical"], SEVERITY]
 Status = Annotated[Literal["open", "in_progress", "done", "cancelled"], STATUS]
+DownKind = Annotated[Literal["failure", "planned", "external"], DOWN_KIND]
 Role = Annotated[Literal["viewer", "operator", "lead", "supervisor", "admin"], ROLE]
 Identity = Annotated[int, INTEGER, Field(ge=0, le=MAX_INTEGER)]
 Year = Annotated[int, INTEGER, Field(ge=1900, le=2100)]

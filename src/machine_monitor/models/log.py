@@ -3,13 +3,27 @@
 import secrets
 import time
 import uuid as uuids
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    and_,
+    case,
+    func,
+    literal_column,
+    not_,
+    or_,
+    text,
+)
 from sqlmodel import Field, Relationship, SQLModel
 
 from machine_monitor.database import instants
@@ -18,10 +32,12 @@ from machine_monitor.errors import MachineHasLogs
 from machine_monitor.models.attachment import LOG_ATTACHMENTS, Attachment, AttachmentsIgnored, LogAttachment
 from machine_monitor.models.derived import DERIVED, LOG_COUNTS
 from machine_monitor.models.fields import (
+    DOWN_KIND,
     SEVERITY,
     STATUS,
     Attributes,
     Code,
+    DownKind,
     Flag,
     Identity,
     Instant,
@@ -41,7 +57,18 @@ from machine_monitor.models.schemas import Versioned, patch_schema, replace_sche
 from machine_monitor.models.user import USERS, User
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.folded_texts import folded_table
-from machine_monitor.query.metrics import ONE, Counters, IntervalMetric, Summary, SumMetric, one_if
+from machine_monitor.query.metrics import (
+    ONE,
+    Condition,
+    Counters,
+    CounterSum,
+    DurationMetric,
+    IntervalMetric,
+    PartialCounters,
+    Summary,
+    SumMetric,
+    one_if,
+)
 from machine_monitor.query.schema import ChildRows, CountOf, Reference, Resource
 
 # Conditions of the partial indexes. Statements must repeat them literally, or SQLite does not use the index.
@@ -90,6 +117,11 @@ class LogFields(Schema):
     ended_at: Instant | None = kind_field(TIME, "When it ended.", None)
     down_from: Instant | None = kind_field(TIME, "When the machine stopped.", None)
     down_to: Instant | None = kind_field(TIME, "When the machine ran again; null while it is stopped.", None)
+    down_kind: DownKind | None = kind_field(
+        DOWN_KIND,
+        "Why it stopped: failure, planned or external; null: failure if the log's type counts as one, else planned.",
+        None,
+    )
     attributes: Attributes = kind_field(OBJECT, "Custom fields: texts, numbers or booleans.", default_factory=dict)
 
 
@@ -117,17 +149,20 @@ class Log(LogFields, Versioned, table=True):
         CheckConstraint("status IN ('open', 'in_progress', 'done', 'cancelled')", name="status"),
         CheckConstraint("ended_at >= started_at", name="ended_at"),
         CheckConstraint("down_to IS NULL OR down_from IS NOT NULL AND down_to >= down_from", name="down_to"),
+        CheckConstraint(
+            "down_kind IS NULL OR down_from IS NOT NULL AND down_kind IN ('failure', 'planned', 'external')",
+            name="down_kind",
+        ),
         CheckConstraint("version >= 1", name="version"),
         *[Index(None, *prefix, *TIEBREAKERS) for prefix in INDEX_PREFIXES if prefix != PROJECT],
         # A partial index: most logs have no project.
         Index(None, *PROJECT, *TIEBREAKERS, sqlite_where=text(HAS_PROJECT), postgresql_where=text(HAS_PROJECT)),
         Index("ix_logs_deleted", *TIEBREAKERS, sqlite_where=text(IS_DELETED), postgresql_where=text(IS_DELETED)),
         Index(None, "machine_id", sqlite_where=text(IS_UNFINISHED), postgresql_where=text(IS_UNFINISHED)),
+        # Covers all that downtime and reliability read of a stop.
         Index(
-            None,
-            "machine_id",
-            "down_from",
-            "down_to",
+            "ix_logs_stops",
+            *("machine_id", "down_from", "down_to", "status", "down_kind", "type"),
             sqlite_where=text(IS_STOPPAGE),
             postgresql_where=text(IS_STOPPAGE),
         ),
@@ -160,12 +195,14 @@ class LogValues(LogFields, LogIdentity):
     """The fields of a log that clients write, with the rules between them."""
 
     @model_validator(mode="after")
-    def _check_time_order(self) -> Self:
+    def _check_stop_and_time_order(self) -> Self:
         down_from_unknown = self.partial and "down_from" not in self.model_fields_set
         if _is_earlier(self.ended_at, self.started_at):
             _refuse("ended_at", "'ended_at' must not be before 'started_at'.")
         if self.down_to is not None and self.down_from is None and not down_from_unknown:
             _refuse("down_to", "'down_to' requires 'down_from'.")
+        if self.down_kind is not None and self.down_from is None and not down_from_unknown:
+            _refuse("down_kind", "'down_kind' requires 'down_from'.")
         if _is_earlier(self.down_to, self.down_from):
             _refuse("down_to", "'down_to' must not be before 'down_from'.")
         return self
@@ -212,15 +249,70 @@ LogReplace = replace_schema(LogCreate, LogRead, PRESERVED_ON_PUT)
 LogReplace.form_part = None
 LogUpdate = patch_schema(replace_schema(LogBody, LogRead, PRESERVED_ON_PUT))
 
+CANCELLED = literal_column("'cancelled'")
+FAILURE, PLANNED = literal_column("'failure'"), literal_column("'planned'")
+
+
+def is_failure(counts_as_failure: ColumnElement, status: ColumnElement, down_kind: ColumnElement) -> ColumnElement:
+    """Whether a log is a failure."""
+    by_type = and_(down_kind.is_(None), counts_as_failure)
+    return and_(status != CANCELLED, or_(down_kind == FAILURE, by_type))
+
+
+def stop_kind(counts_as_failure: ColumnElement, down_kind: ColumnElement) -> ColumnElement:
+    """Return the kind of a log's stop: `down_kind`, or else that of the log's type."""
+    return func.coalesce(down_kind, case((counts_as_failure, FAILURE), else_=PLANNED))
+
+
+def _is_no_failure(status: ColumnElement, down_kind: ColumnElement) -> ColumnElement:
+    """Whether a log is no failure, whatever its type."""
+    return or_(status == CANCELLED, and_(down_kind.is_not(None), down_kind != FAILURE))
+
+
+def _is_stated_failure(status: ColumnElement, down_kind: ColumnElement) -> ColumnElement:
+    """Whether a log is a failure, whatever its type."""
+    return and_(status != CANCELLED, down_kind == FAILURE)
+
+
+FAILURE_READS = ("type.counts_as_failure", "status", "down_kind")
+IS_NOT_CANCELLED = Condition(("status",), lambda status: status != CANCELLED)
+# Failures are the logs of the types that count as one, without the exceptions, which are few: so most writes update no
+# counter for them.
+FAILURES_FROM_COUNTERS = CounterSum(
+    ("type.counts_as_failure",),
+    {
+        "type": one_if,
+        "type_without_failure": lambda counts_as_failure: -one_if(counts_as_failure),
+        "type_with_failure": lambda counts_as_failure: one_if(not_(counts_as_failure)),
+    },
+)
 METRICS = (
     SumMetric("count", "the number of logs, by `started_at`", (), lambda: ONE),
-    SumMetric("failures", "the number of logs whose type counts as a failure", ("type.counts_as_failure",), one_if),
+    SumMetric(
+        "failures",
+        "the number of logs that are failures, by `down_kind` or else by their type",
+        FAILURE_READS,
+        lambda *columns: one_if(is_failure(*columns)),
+        FAILURES_FROM_COUNTERS,
+    ),
     IntervalMetric(
         "downtime",
         "the seconds that machines were stopped; overlapping stops of one machine count once",
         "down_from",
         "down_to",
         "machine_id",
+        IS_NOT_CANCELLED,
+    ),
+    DurationMetric(
+        "duration", "the seconds of work, from `started_at` to `ended_at`", "started_at", "ended_at", IS_NOT_CANCELLED
+    ),
+    DurationMetric(
+        "mean_duration",
+        "the mean duration of the logs that have an end",
+        "started_at",
+        "ended_at",
+        IS_NOT_CANCELLED,
+        is_mean=True,
     ),
 )
 SUMMARY = Summary(
@@ -231,8 +323,31 @@ SUMMARY = Summary(
         LOG_COUNTS,
         DERIVED,
         {"machine": ("month",), "type": ("month", "day"), "severity": (), "status": (), "user": (), "project": ()},
+        {
+            "type_without_failure": PartialCounters(
+                "type",
+                ("status", "down_kind"),
+                _is_no_failure,
+                lambda status, down_kind: status == "cancelled" or down_kind in ("planned", "external"),
+            ),
+            "type_with_failure": PartialCounters(
+                "type",
+                ("status", "down_kind"),
+                _is_stated_failure,
+                lambda status, down_kind: status != "cancelled" and down_kind == "failure",
+            ),
+        },
     ),
 )
+
+STILL_STOPPED = "This log is done, but its stop has no end. If the machine runs again, set 'down_to'."
+
+
+def _warning(values: Mapping[str, Any]) -> str | None:
+    """Return a warning if the log is done while its machine is still stopped. Absent fields are unknown."""
+    is_open = values.get("down_from") is not None and values.get("down_to", "unknown") is None
+    return STILL_STOPPED if is_open and values.get("status") == "done" else None
+
 
 LOGS = declare(
     Resource(
@@ -257,6 +372,7 @@ LOGS = declare(
         immutable=frozenset({"uuid", "user"}),
         soft_delete=True,
         summary=SUMMARY,
+        warning=_warning,
     )
 )
 

@@ -9,7 +9,7 @@ from machine_monitor.database.kinds import LIST, OBJECT, TIME
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.parser import PARAMETERS
 from machine_monitor.query.language.summaries import DEFAULT_METRIC, FACET_PARAMETERS, STATS_PARAMETERS
-from machine_monitor.query.metrics import Metric, Summary, SumMetric
+from machine_monitor.query.metrics import Counters, IntervalMetric, Metric, Summary, SumMetric
 from machine_monitor.query.schema import Field, Reference, Referrer, Resource, field_annotations
 
 # Names that no field may have: a filter is a parameter with its field's name, a group of stats has a member for each
@@ -141,25 +141,38 @@ def _summary_faults(resource: Resource, summary: Summary) -> Iterator[str]:
         yield f"there is no metric '{DEFAULT_METRIC}', the default of stats"
     for metric in summary.metrics.values():
         yield from _metric_faults(resource, metric)
-    for name in summary.counters.units if summary.counters else ():
+    if summary.counters:
+        yield from _counter_faults(resource, summary.counters)
+
+
+def _counter_faults(resource: Resource, counters: Counters) -> Iterator[str]:
+    for name in counters.units:
         field = resource.own_fields.get(name)
         if field is None or field.kind.name not in COUNTED_KINDS:
             yield f"'{name}' cannot have counters: it must be a text of this resource"
+    for name, partial in counters.partial.items():
+        if name in counters.units or partial.field not in counters.units:
+            yield f"the counters '{name}' need a name of their own, and a field that has counters"
+        for read in partial.reads:
+            if read not in resource.own_fields or resource.own_fields[read].joins:
+                yield f"the counters '{name}' read '{read}', which is not a column of this resource"
 
 
 def _metric_faults(resource: Resource, metric: Metric) -> Iterator[str]:
     assert resource.summary is not None
     if metric.name in (*UNITS, "total", *resource.summary.fields):
         yield f"the metric '{metric.name}' has the name of another member of a stats group"
+    for name in metric.reads if isinstance(metric, SumMetric) else metric.condition.reads:
+        if name not in resource.single_valued_fields:
+            yield f"'{metric.name}' reads '{name}', of which a record can have several values"
+        elif not isinstance(metric, SumMetric) and name not in resource.own_fields:
+            yield f"the condition of '{metric.name}' reads '{name}', which is not a field of this resource"
     if isinstance(metric, SumMetric):
-        for name in metric.reads:
-            if name not in resource.single_valued_fields:
-                yield f"'{metric.name}' reads '{name}', of which a record can have several values"
         return
     for name in (metric.start, metric.end):
         if not _is_instant(resource, name):
             yield f"'{metric.name}' lasts from or to '{name}', which must be a time of this resource"
-    if metric.subject not in resource.table.c:
+    if isinstance(metric, IntervalMetric) and metric.subject not in resource.table.c:
         yield f"'{metric.name}' is measured for each '{metric.subject}', which is not a column of the table"
 
 

@@ -143,7 +143,7 @@ def _count_values_of_all(engine: Engine, resource: Resource, field: Field) -> Se
     if counter_field is None:
         return _grouped_count(field.column, resource.joined_table([field])).where(*where(engine, FilterKey(resource)))
     table = counters.counters_of(resource).table
-    rows = [*counters.row_clauses(resource, counter_field, counters.ALL_TIME), table.c.count > literal_column("0")]
+    rows = [*counters.row_clauses(resource, [counter_field], counters.ALL_TIME), table.c.count > literal_column("0")]
     column = counters.column(resource, field)
     if not field.joins:
         return select(column.label("value"), table.c.count.label("count")).where(*rows)

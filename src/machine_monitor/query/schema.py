@@ -159,6 +159,7 @@ class Resource:
     - `computed`: members that `expand` can add beside related records.
     - `scope`: columns whose values each list is restricted to, such as the record of a history.
     - `soft_delete`: lists show undeleted records only, or only deleted ones if `deleted`.
+    - `warning`: a sentence about a record that is valid but probably wrong, from its values; in ASCII.
     """
 
     name: str
@@ -185,6 +186,7 @@ class Resource:
     deleted: bool = False
     scope: tuple[str, ...] = ()
     summary: Summary | None = None
+    warning: Callable[[Mapping[str, Any]], str | None] | None = None
     computed: Mapping[str, Callable[[Engine], Mapping[str, ColumnElement]]] = dataclass_field(default_factory=dict)
     referrers: list[Referrer] = dataclass_field(default_factory=list)
 

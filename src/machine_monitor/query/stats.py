@@ -4,7 +4,8 @@ Downtime is a sweep line: a stop is +1 when it starts and -1 when it ends. SQL s
 their instants, per bucket; Python carries the number of open intervals from one bucket to the next.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Select,
     SelectBase,
     Text,
+    and_,
     bindparam,
     case,
     func,
@@ -32,19 +34,23 @@ from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.summaries import StatsQuery
 from machine_monitor.query.lists import LIMIT_PARAM
-from machine_monitor.query.metrics import ONE, ZERO, IntervalMetric
-from machine_monitor.query.sql import counters
+from machine_monitor.query.metrics import ONE, ZERO, Condition, DurationMetric, IntervalMetric
+from machine_monitor.query.schema import Field, Resource
+from machine_monitor.query.sql import attribute_sums, counters
 from machine_monitor.query.sql.filters import FilterKey, compile_filters, where
 from machine_monitor.query.stats_groups import (
     COUNTER_UNIT_OF,
     MAX_GROUPS,
     MICROSECONDS_PER_SECOND,
+    AttributeSums,
     Rows,
     StatsKey,
+    duration_columns,
     interval_columns,
     to_json,
 )
 
+BOUNDS = ("from", "to")
 SECOND = literal_column(str(MICROSECONDS_PER_SECOND), BigInteger())
 
 
@@ -52,8 +58,9 @@ async def fetch(database: Database, query: StatsQuery) -> bytes:
     """Return the response body."""
     stats_key, values = _compile(database.engine, query)
     rows = await _fetch(database, query, stats_key, values)
+    attributes = await _fetch_attributes(database, query, stats_key, values)
     # In a thread: serializing 10,000 groups takes 0.1 s and would block the event loop.
-    return await database.compute(to_json, query, stats_key, rows)
+    return await database.compute(to_json, query, stats_key, rows, attributes)
 
 
 def _compile(engine: Engine, query: StatsQuery) -> tuple[StatsKey, dict[str, Any]]:
@@ -63,11 +70,14 @@ def _compile(engine: Engine, query: StatsQuery) -> tuple[StatsKey, dict[str, Any
     assert resource.summary is not None
     metrics = tuple(metric for name, metric in resource.summary.metrics.items() if name in query.metrics)
     zone = query.time_context.zone if set(query.group_by) & set(UNITS) else None
-    return StatsKey(resource, filter_key, query.group_by, metrics, zone), values
+    bounds = {name: instant for name, instant in zip(BOUNDS, query.window, strict=True) if instant is not None}
+    values |= {name: engine.to_db(instants.format_instant(instant), TIME) for name, instant in bounds.items()}
+    return StatsKey(resource, filter_key, query.group_by, metrics, zone, tuple(bounds)), values
 
 
 async def _fetch(database: Database, query: StatsQuery, stats_key: StatsKey, values: Mapping[str, Any]) -> Rows:
-    if stats_key.counter_field is not None:
+    # Attributes are read from the records in any case.
+    if stats_key.counter_field is not None and not query.attribute_metrics:
         statement = await database.get_statement(counters_statement, database.engine, stats_key)
         rows = await database.fetch(statement, {"zone": query.time_context.zone.key, "limit": MAX_GROUPS + 1})
         zone_index, total_index = (statement.columns.index(name) for name in ("zone", "total"))
@@ -82,6 +92,35 @@ async def _fetch(database: Database, query: StatsQuery, stats_key: StatsKey, val
     return Rows(statement.columns, rows)
 
 
+async def _fetch_attributes(
+    database: Database, query: StatsQuery, stats_key: StatsKey, values: Mapping[str, Any]
+) -> AttributeSums:
+    """Return the sums of each attribute that a metric names, by its key and then by group."""
+    found: AttributeSums = {}
+    for key in dict.fromkeys(metric.key for metric in query.attribute_metrics.values()):
+        # The metrics are no part of this statement.
+        statement = await database.get_statement(attribute_statement, database.engine, replace(stats_key, metrics=()))
+        bound = {**values, "attribute": key, "limit": 2 * (MAX_GROUPS + 1)}
+        rows = await database.fetch(statement, bound)
+        found[key] = await database.compute(attribute_sums.read, rows)
+    return found
+
+
+@statement_cache(256)
+def attribute_statement(engine: Engine, stats_key: StatsKey) -> Statement:
+    """Compile the sums of the attribute `attribute`: a row for each group with a number in it, in the groups' order."""
+    resource, filter_key = stats_key.resource, stats_key.filter_key or FilterKey(stats_key.resource)
+    keys = _label_columns(stats_key, _record_keys(engine, stats_key))
+    number = attribute_sums.number_column(engine, resource, bindparam("attribute", type_=Text()))
+    clauses = [*where(engine, filter_key), *_window_clauses(stats_key), *attribute_sums.is_finite(number)]
+    records = select(*keys, number.label("number"))
+    records = records.select_from(resource.joined_table(stats_key.fields, outer=True)).where(*clauses)
+    names = [key.name for key in keys]
+    query = attribute_sums.aggregate(engine, records.subquery(), names)
+    query = query.order_by(*_ascending_nulls_last([query.selected_columns[name] for name in names]))
+    return compile_statement(engine, query.limit(LIMIT_PARAM), uses_fulltext=filter_key.search is not None)
+
+
 @statement_cache(256)
 def counters_statement(engine: Engine, stats_key: StatsKey) -> Statement:
     """Compile the statement that reads the counters; `zone` in each row is the time zone that they were built for.
@@ -92,20 +131,20 @@ def counters_statement(engine: Engine, stats_key: StatsKey) -> Statement:
     resource, counter_field = stats_key.resource, stats_key.counter_field
     assert counter_field is not None
     resource_counters = counters.counters_of(resource)
-    table, fields = resource_counters.table, [*stats_key.fields, *stats_key.summed_fields]
+    table, fields = resource_counters.table, [*stats_key.fields, *stats_key.counter_fields_read]
     columns = {field.name: counters.column(resource, field) for field in fields}
     keys = {field.name: columns[field.name] for field in stats_key.fields}
     if stats_key.unit:
         keys[stats_key.unit] = UNITS[stats_key.unit].name_column(engine, table.c.period)
-    total = func.sum(table.c.count)
-    weights = stats_key.weights(columns).items()
-    sums = [(total if weight is ONE else func.sum(weight * table.c.count)).label(name) for name, weight in weights]
+    names = stats_key.counters_read(counter_field)
+    weights = {"total": {counter_field: ONE}, **stats_key.counter_weights(counter_field, columns)}
+    sums = {name: _sum_counters(resource, by_counter, names) for name, by_counter in weights.items()}
     found = (
-        select(*_label_columns(stats_key, keys), total.label("total"), *sums)
+        select(*_label_columns(stats_key, keys), *[column.label(name) for name, column in sums.items()])
         .select_from(counters.join_related(resource, fields))
-        .where(*counters.row_clauses(resource, counter_field, COUNTER_UNIT_OF[stats_key.unit]))
+        .where(*counters.row_clauses(resource, names, COUNTER_UNIT_OF[stats_key.unit]))
         .group_by(*keys.values())
-        .having(total > ZERO)
+        .having(sums["total"] > ZERO)
     )
     rows, derived = found.subquery(), resource_counters.derived
     same_zone = derived.c.value == bindparam("zone", type_=Text()) if stats_key.unit else true()
@@ -119,6 +158,15 @@ def counters_statement(engine: Engine, stats_key: StatsKey) -> Statement:
     return compile_statement(engine, query)
 
 
+def _sum_counters(resource: Resource, weights: Mapping[str, ColumnElement], selected: Sequence[str]) -> ColumnElement:
+    """Sum the selected counters, each times the weight of its name; a counter without a weight adds nothing."""
+    count = counters.counters_of(resource).table.c.count
+    products = {name: count if weight is ONE else weight * count for name, weight in weights.items()}
+    if len(selected) == 1:
+        return func.sum(products[selected[0]])
+    return func.sum(case(*[(counters.is_counter(resource, name), each) for name, each in products.items()], else_=ZERO))
+
+
 @statement_cache(256)
 def scan_statement(engine: Engine, stats_key: StatsKey) -> Statement:
     """Compile the scan of records: one row for each combination of group keys, in key order."""
@@ -129,9 +177,7 @@ def scan_statement(engine: Engine, stats_key: StatsKey) -> Statement:
         branches += [_interval_events(engine, stats_key, intervals, metric, side) for side in ("start", "end")]
     events = (union_all(*branches) if len(branches) > 1 else branches[0]).subquery("events")
     keys = [events.c[f"k{i}"] for i in range(len(stats_key.names))]
-    sums: dict[str, ColumnElement] = {
-        name: events.c[name] for name in ["total", *[metric.name for metric in stats_key.sum_metrics]]
-    }
+    sums: dict[str, ColumnElement] = {name: events.c[name] for name in ["total", *stats_key.record_columns]}
     for metric in stats_key.interval_metrics:
         delta, seconds, microseconds = interval_columns(metric)
         # Two sums, because SQLite's 64-bit SUM would overflow at about 5,000 instants in microseconds.
@@ -146,37 +192,84 @@ def scan_statement(engine: Engine, stats_key: StatsKey) -> Statement:
 
 def _record_events(engine: Engine, stats_key: StatsKey, filter_key: FilterKey) -> Select:
     """Select each record with its group keys; the bucket comes from the summary's time field."""
-    resource = stats_key.resource
-    fields = [*stats_key.fields, *stats_key.summed_fields]
-    columns = {field.name: field.column for field in fields if field.column is not None}
-    keys = {field.name: columns[field.name] for field in stats_key.fields}
-    at = resource.fields[stats_key.summary.at].column
-    assert at is not None
-    keys |= _bucket(engine, stats_key, at)
-    found = select(*_label_columns(stats_key, keys), *_metric_columns(stats_key, stats_key.weights(columns), ONE))
+    resource, fields = stats_key.resource, stats_key.fields_read
+    keys, columns = _record_keys(engine, stats_key), _columns_of(fields)
+    given = stats_key.weights(columns)
+    for metric in stats_key.duration_metrics:
+        given |= _duration_columns(engine, resource, metric)
+    found = select(*_label_columns(stats_key, keys), *_metric_columns(stats_key, given, ONE))
     # LEFT JOIN although the related record always exists: with an inner join SQLite makes the related table the outer
     # loop, and looks up the records of each related record.
-    return found.select_from(resource.joined_table(fields, outer=True)).where(*where(engine, filter_key))
+    found = found.select_from(resource.joined_table(fields, outer=True))
+    return found.where(*where(engine, filter_key), *_window_clauses(stats_key))
+
+
+def _columns_of(fields: Iterable[Field]) -> dict[str, ColumnElement]:
+    return {field.name: field.column for field in fields if field.column is not None}
+
+
+def _record_keys(engine: Engine, stats_key: StatsKey) -> dict[str, ColumnElement]:
+    """Return the group keys of a record by name."""
+    return _columns_of(stats_key.fields) | _bucket(engine, stats_key, _time_column(stats_key))
+
+
+def _time_column(stats_key: StatsKey) -> ColumnElement:
+    """Return the column that places a record in time."""
+    at = stats_key.resource.fields[stats_key.summary.at].column
+    assert at is not None
+    return at
+
+
+def _window_clauses(stats_key: StatsKey) -> list[ColumnElement]:
+    """Return the clauses that hold for records in the requested window."""
+    at, bounds = _time_column(stats_key), stats_key.bounds
+    clauses = {"from": at >= _bound("from"), "to": at < _bound("to")}
+    return [clauses[name] for name in bounds]
+
+
+def _bound(name: str) -> ColumnElement:
+    """Return a bound of the requested window, or `now`."""
+    return bindparam(name, type_=TIME.column_type)
+
+
+def _duration_columns(engine: Engine, resource: Resource, metric: DurationMetric) -> dict[str, ColumnElement]:
+    """Return what a record adds to the columns of a duration metric."""
+    start, end = (resource.fields[name].column for name in (metric.start, metric.end))
+    assert start is not None
+    assert end is not None
+    is_counted = and_(end.is_not(None), _holds(resource, metric.condition))
+    duration = engine.microseconds(end) - engine.microseconds(start)
+    columns = (duration // SECOND, duration % SECOND, ONE)
+    return {
+        name: case((is_counted, column), else_=ZERO)
+        for name, column in zip(duration_columns(metric), columns, strict=True)
+    }
+
+
+def _holds(resource: Resource, condition: Condition) -> ColumnElement:
+    return condition.holds(*_columns_of(resource.fields[name] for name in condition.reads).values())
 
 
 def _metric_columns(
     stats_key: StatsKey, given: Mapping[str, ColumnElement], total: ColumnElement = ZERO
 ) -> list[ColumnElement]:
     """Return the metric columns of an event, 0 where not given, in the same order for every branch of the UNION."""
-    names = [metric.name for metric in stats_key.sum_metrics]
+    names = [*stats_key.record_columns]
     names += [name for metric in stats_key.interval_metrics for name in (f"{metric.name}_delta", f"{metric.name}_at")]
     return [total.label("total"), *[given.get(name, ZERO).label(name) for name in names]]
 
 
 def _merged_intervals(engine: Engine, stats_key: StatsKey, filter_key: FilterKey, metric: IntervalMetric) -> CTE:
-    """Select the intervals of each subject and group, with overlaps removed.
+    """Select the intervals of each subject and group, cut to the window, with overlaps removed.
 
     An interval that starts before an earlier one ends is cut to start at that end, or dropped if nothing is left.
     """
-    resource = stats_key.resource
-    start, end_column = (resource.fields[name].column for name in (metric.start, metric.end))
-    assert start is not None
-    end = func.coalesce(end_column, bindparam("now", type_=TIME.column_type))
+    resource, bounds = stats_key.resource, stats_key.bounds
+    first, end_column = (resource.fields[name].column for name in (metric.start, metric.end))
+    assert first is not None
+    last = func.coalesce(end_column, _bound("now"))
+    start = case((first < _bound("from"), _bound("from")), else_=first) if "from" in bounds else first
+    end = case((last > _bound("to"), _bound("to")), else_=last) if "to" in bounds else last
     columns = [field.column for field in stats_key.fields]
     keys = {f"k{i}": column for i, column in enumerate(columns) if column is not None}
     latest_end_so_far = func.max(end).over(
@@ -190,7 +283,8 @@ def _merged_intervals(engine: Engine, stats_key: StatsKey, filter_key: FilterKey
             latest_end_so_far.label("latest_end_so_far"),
         )
         .select_from(resource.joined_table(stats_key.fields, outer=True))
-        .where(*where(engine, filter_key), end > start)
+        # The comparison of the columns themselves lets SQLite use the partial index of intervals.
+        .where(*where(engine, filter_key), _holds(resource, metric.condition), last > first, end > start)
         .subquery(f"{metric.name}_intervals")
     )
     covered_to = intervals.c.latest_end_so_far

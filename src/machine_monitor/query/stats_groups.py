@@ -14,9 +14,10 @@ from machine_monitor.database.engines import canonical_json
 from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language.summaries import StatsQuery
-from machine_monitor.query.metrics import IntervalMetric, Metric, Summary, SumMetric
+from machine_monitor.query.metrics import DurationMetric, IntervalMetric, Metric, Summary, SumMetric
 from machine_monitor.query.schema import Field, Resource
 from machine_monitor.query.sql import counters
+from machine_monitor.query.sql.attribute_sums import NO_NUMBERS, AttributeSum
 from machine_monitor.query.sql.filters import FilterKey
 
 MAX_GROUPS = 10_000
@@ -29,7 +30,8 @@ COUNTER_UNIT_OF = {None: counters.ALL_TIME, "day": "day", "week": "day", "month"
 class StatsKey:
     """The cache key of a stats statement.
 
-    `matching` is None without filters; `zone` is None without a calendar unit.
+    `filter_key` is None without filters, `zone` is None without a calendar unit. `bounds` names the given bounds of the
+    window, `from` and `to`.
     """
 
     resource: Resource
@@ -37,6 +39,7 @@ class StatsKey:
     names: tuple[str, ...]
     metrics: tuple[Metric, ...]
     zone: ZoneInfo | None
+    bounds: tuple[str, ...] = ()
 
     @property
     def summary(self) -> Summary:
@@ -61,24 +64,46 @@ class StatsKey:
 
     @property
     def interval_metrics(self) -> list[IntervalMetric]:
-        """The requested metrics that are durations."""
+        """The requested metrics that are times covered by intervals."""
         return [metric for metric in self.metrics if isinstance(metric, IntervalMetric)]
 
     @property
-    def summed_fields(self) -> list[Field]:
-        """The fields that the sum metrics read."""
-        return [self.resource.fields[name] for metric in self.sum_metrics for name in metric.reads]
+    def duration_metrics(self) -> list[DurationMetric]:
+        """The requested metrics that are durations of records."""
+        return [metric for metric in self.metrics if isinstance(metric, DurationMetric)]
+
+    @property
+    def record_columns(self) -> list[str]:
+        """The columns of a row to which each record adds: one for each sum metric, and those of the durations."""
+        return [
+            *(metric.name for metric in self.sum_metrics),
+            *(name for metric in self.duration_metrics for name in duration_columns(metric)),
+        ]
+
+    @property
+    def fields_read(self) -> list[Field]:
+        """The fields to group by, and those that the sum metrics read."""
+        return [*self.fields, *(self.resource.fields[name] for metric in self.sum_metrics for name in metric.reads)]
+
+    @property
+    def counter_fields_read(self) -> list[Field]:
+        """The fields that the sum metrics read if they are computed from counters."""
+        reads = ((metric.from_counters or metric).reads for metric in self.sum_metrics)
+        return [self.resource.fields[name] for names in reads for name in names]
 
     @property
     def counter_field(self) -> str | None:
         """The field whose counters can answer the query; None if records must be scanned.
 
-        It must cover all grouped and summed fields, and have counters of the calendar unit.
+        It must cover all fields that are grouped by and read, and have counters of the calendar unit.
         """
-        if self.filter_key is not None or self.interval_metrics or self.summary.counters is None:
+        needs_records = self.filter_key is not None or self.bounds or len(self.sum_metrics) < len(self.metrics)
+        if needs_records or self.summary.counters is None:
             return None
         units, counter_unit = self.summary.counters.units, COUNTER_UNIT_OF[self.unit]
-        fields = {counters.counter_field_of(self.resource, field) for field in (*self.fields, *self.summed_fields)}
+        fields = {
+            counters.counter_field_of(self.resource, field) for field in (*self.fields, *self.counter_fields_read)
+        }
         candidates = [
             name
             for name in units
@@ -88,15 +113,36 @@ class StatsKey:
         # values.
         return max(candidates, key=lambda name: len(units[name]), default=None)
 
+    def counters_read(self, counter_field: str) -> list[str]:
+        """Return the names of the counters that answer the query."""
+        sums = [metric.from_counters for metric in self.sum_metrics if metric.from_counters is not None]
+        return [*dict.fromkeys([counter_field, *(name for each in sums for name in each.weights)])]
+
     def weights(self, columns: Mapping[str, ColumnElement]) -> dict[str, ColumnElement]:
         """Return what one record adds to each sum metric, as SQL expressions."""
         return {metric.name: metric.weight(*(columns[name] for name in metric.reads)) for metric in self.sum_metrics}
 
+    def counter_weights(
+        self, counter_field: str, columns: Mapping[str, ColumnElement]
+    ) -> dict[str, dict[str, ColumnElement]]:
+        """Return for each sum metric what one counted record adds, by the name of its counter."""
+        found: dict[str, dict[str, ColumnElement]] = {}
+        for metric in self.sum_metrics:
+            reads, weights = metric.reads, {counter_field: metric.weight}
+            if metric.from_counters is not None:
+                reads, weights = metric.from_counters.reads, metric.from_counters.weights
+            read = [columns[name] for name in reads]
+            found[metric.name] = {name: weight(*read) for name, weight in weights.items()}
+        return found
+
 
 # A result row by column name: `k0`, `k1` ... are the group keys, `total` is the number of records, then one column for
 # each sum metric. An interval metric has three columns: the sum of delta (starts minus ends), and the sum of delta *
-# instant (start instants minus end instants), split into whole seconds and the remaining microseconds.
+# instant (start instants minus end instants), split into whole seconds and the remaining microseconds. A duration
+# metric has three too: the sum of the durations, split likewise, and how many records have one.
 Row = Mapping[str, Any]
+# The sums of attributes by key, and then by group.
+AttributeSums = dict[str, dict[tuple, AttributeSum]]
 
 
 class Rows(NamedTuple):
@@ -116,27 +162,32 @@ def interval_columns(metric: IntervalMetric) -> tuple[str, str, str]:
     return f"{metric.name}_delta", f"{metric.name}_seconds", f"{metric.name}_microseconds"
 
 
+def duration_columns(metric: DurationMetric) -> tuple[str, str, str]:
+    """Return the names of a duration metric's columns: the sum in two parts, and the number of records."""
+    return f"{metric.name}_seconds", f"{metric.name}_microseconds", f"{metric.name}_records"
+
+
 class StatsGroup(NamedTuple):
-    """One group: its keys in the requested order, and its metric values by name (durations in microseconds)."""
+    """One group: its keys in the requested order, and its metric values by name."""
 
     keys: Sequence[Any]
-    values: Mapping[str, int]
+    values: Mapping[str, int | float | None]
 
 
-def to_json(query: StatsQuery, stats_key: StatsKey, found: Rows) -> bytes:
+def to_json(query: StatsQuery, stats_key: StatsKey, found: Rows, attributes: AttributeSums) -> bytes:
     """Return the response body: the groups in order, and whether there are more than MAX_GROUPS."""
     if not found.rows and not query.group_by:
         # Without group_by there is always one group, even if no record matches.
         found = Rows((*found.columns,), [(0,) * len(found.columns)])
     groups = _groups(stats_key, found)
-    serialized = list(map(_group_serializer(query, stats_key), islice(groups, MAX_GROUPS)))
+    serialized = list(map(_group_serializer(query, attributes), islice(groups, MAX_GROUPS)))
     return canonical_json({"groups": serialized, "truncated": next(groups, None) is not None}).encode()
 
 
 def _groups(stats_key: StatsKey, found: Rows) -> Iterator[StatsGroup]:
     """Yield the groups in order, lazily: a stop of ten years makes a group for each of its days."""
     keys = list(found.pick([f"k{i}" for i in range(len(stats_key.names))]))
-    if not stats_key.interval_metrics:
+    if len(stats_key.sum_metrics) == len(stats_key.metrics):
         sums = [metric.name for metric in stats_key.sum_metrics]
         for key, values in zip(keys, found.pick(sums), strict=True):
             yield StatsGroup(key, dict(zip(sums, map(_integer, values), strict=True)))
@@ -146,8 +197,10 @@ def _groups(stats_key: StatsKey, found: Rows) -> Iterator[StatsGroup]:
         for key, row in zip(keys, rows, strict=True):
             yield StatsGroup(
                 key,
-                _sums(stats_key, row)
-                | {metric.name: -_sum_of_signed_instants(metric, row) for metric in stats_key.interval_metrics},
+                _record_values(stats_key, row)
+                | {
+                    metric.name: seconds(-_sum_of_signed_instants(metric, row)) for metric in stats_key.interval_metrics
+                },
             )
         return
     unit_position, unit = stats_key.names.index(stats_key.unit), UNITS[stats_key.unit]
@@ -160,8 +213,16 @@ def _groups(stats_key: StatsKey, found: Rows) -> Iterator[StatsGroup]:
     yield from heapq.merge(*groups, key=lambda group: [(key is None, key) for key in group.keys])
 
 
-def _sums(stats_key: StatsKey, row: Row) -> dict[str, int]:
-    return {metric.name: _integer(row.get(metric.name)) for metric in stats_key.sum_metrics}
+def _record_values(stats_key: StatsKey, row: Row) -> dict[str, int | float | None]:
+    """Return the values of the metrics to which each record adds."""
+    values: dict[str, int | float | None] = {
+        metric.name: _integer(row.get(metric.name)) for metric in stats_key.sum_metrics
+    }
+    for metric in stats_key.duration_metrics:
+        whole, rest, records = (_integer(row.get(name)) for name in duration_columns(metric))
+        total = whole * MICROSECONDS_PER_SECOND + rest
+        values[metric.name] = seconds(total) if not metric.is_mean else seconds(total, records) if records else None
+    return values
 
 
 def _integer(value: Any) -> int:
@@ -185,12 +246,12 @@ def _series(
             first = next(iter(rows_by_day))
         next_first, row = unit.next_start(first), rows_by_day.pop(first, {})
         begin, end = calendar.start_of_day(first, zone), calendar.start_of_day(next_first, zone)
-        values = _sums(stats_key, row)
+        values = _record_values(stats_key, row)
         for metric in stats_key.interval_metrics:
             delta = _integer(row.get(f"{metric.name}_delta"))
             # Intervals open at the bucket's start count for the whole bucket. Each start in it adds (end - instant),
             # each end subtracts (end - instant): together delta * end - sum(delta * instant).
-            values[metric.name] = (
+            values[metric.name] = seconds(
                 running[metric.name] * (end - begin) + delta * end - _sum_of_signed_instants(metric, row)
             )
             running[metric.name] += delta
@@ -204,20 +265,21 @@ def _sum_of_signed_instants(metric: IntervalMetric, row: Row) -> int:
     return _integer(row.get(seconds)) * MICROSECONDS_PER_SECOND + _integer(row.get(microseconds))
 
 
-def _seconds(microseconds: int) -> int | float:
-    seconds, fraction = divmod(microseconds, MICROSECONDS_PER_SECOND)
-    return microseconds / MICROSECONDS_PER_SECOND if fraction else seconds
+def seconds(microseconds: int, divisor: int = 1) -> int | float:
+    """Return microseconds, divided by `divisor`, as seconds: an integer if there is no fraction."""
+    whole, rest = divmod(microseconds, MICROSECONDS_PER_SECOND * divisor)
+    return microseconds / (MICROSECONDS_PER_SECOND * divisor) if rest else whole
 
 
-def _group_serializer(query: StatsQuery, stats_key: StatsKey) -> Callable[[StatsGroup], dict[str, Any]]:
+def _group_serializer(query: StatsQuery, attributes: AttributeSums) -> Callable[[StatsGroup], dict[str, Any]]:
     """Return a function that converts a group to its JSON object; built once for thousands of groups."""
-    durations = {metric.name for metric in stats_key.interval_metrics}
     kinds = {name: query.resource.fields[name].kind for name in query.group_by if name not in UNITS}
     ranks = [
         (i, kinds[name].choices)
         for i, name in enumerate(query.group_by)
         if name in kinds and kinds[name].name == "rank"
     ]
+    of_attributes = query.attribute_metrics
 
     def serialize(group: StatsGroup) -> dict[str, Any]:
         keys = list(group.keys)
@@ -225,7 +287,11 @@ def _group_serializer(query: StatsQuery, stats_key: StatsKey) -> Callable[[Stats
             keys[i] = None if keys[i] is None else choices[int(keys[i])]
         members = dict(zip(query.group_by, keys, strict=True))
         for name in query.metrics:
-            members[name] = _seconds(group.values[name]) if name in durations else group.values[name]
+            if name in of_attributes:
+                function, key = of_attributes[name]
+                members[name] = attributes[key].get(tuple(group.keys), NO_NUMBERS).value_of(function)
+            else:
+                members[name] = group.values[name]
         return members
 
     return serialize

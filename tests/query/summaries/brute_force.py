@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from functools import cache
 from random import Random
 from zoneinfo import ZoneInfo
@@ -13,6 +14,8 @@ from machine_monitor.services.audit.history import ChangeContext
 from query import oracle
 
 MINUTE = timedelta(minutes=1)
+# The numbers among these count in sums, also those that are texts.
+COSTS = (40, 0.1, 0.2, -3.5, "12.5", "-0.0", 1e300, 5e-324, "1e999", "x", "", True)
 # The end of downtimes that are still running.
 NOW = datetime(2025, 11, 3, 9, 0, tzinfo=UTC)
 # Days around DST changes in Paris and New York and the ends of ISO years.
@@ -30,17 +33,22 @@ def log(rng: Random) -> dict:
     # A downtime that is still running began at most four days ago, because each minute is counted.
     running = stop is None or (NOW - stop < timedelta(days=4) and rng.random() < 0.5)
     end = None if running else stop + rng.choice((0, 1, 90, 90, 600, 1500, 5000)) * MINUTE
+    ended = start + rng.randrange(5000) * timedelta(seconds=7.5) if rng.random() < 0.6 else None
+    costs = {"cost": rng.choice(COSTS), "n": rng.randrange(-50, 50) / 8} if rng.random() < 0.5 else {}
     return {
         "machine": rng.choice(MACHINE_NAMES),
         "type": rng.choice(("info", "error", "error", "X-1.a", "reload")),
         "severity": rng.choice(("info", "minor", "major", "critical")),
-        "status": rng.choice(("open", "in_progress", "done", "done")),
+        "status": rng.choice(("open", "in_progress", "done", "done", "done", "cancelled")),
         "user": rng.choice((None, "ABC", "abd")),
         "project": rng.choice((None, "", "P1", "p1", "é")),
         "comment": rng.choice((None, "fuite d'huile", "moteur à l'arrêt", "Huile moteur")),
         "started_at": start.isoformat(),
+        "ended_at": ended and ended.isoformat(),
         "down_from": stop and stop.isoformat(),
         "down_to": end and end.isoformat(),
+        "down_kind": stop and rng.choice((None, None, "failure", "planned", "external")),
+        "attributes": costs,
     }
 
 
@@ -94,25 +102,76 @@ def key_of(parts: list, minute: int, zone: ZoneInfo) -> tuple:
     return tuple([bucket(minute, part, zone) if isinstance(part, str) else part[0] for part in parts])
 
 
-def stats(matching: list[dict], group_by: tuple, metrics: tuple, zone: ZoneInfo) -> list[dict]:
-    counts, failures, stopped_minutes = Counter(), Counter(), defaultdict(set)
+def is_failure(record: dict) -> bool:
+    kind = record["down_kind"] or ("failure" if record["expanded"]["type"]["counts_as_failure"] else "planned")
+    return record["status"] != "cancelled" and kind == "failure"
+
+
+def duration_of(record: dict) -> Fraction | None:
+    """Return the seconds of work of a log; None if they count for nothing."""
+    if record["status"] == "cancelled" or record["ended_at"] is None:
+        return None
+    elapsed = oracle.parse_instant(record["ended_at"]) - oracle.parse_instant(record["started_at"])
+    return Fraction(elapsed // timedelta(microseconds=1), 10**6)
+
+
+def number_of(record: dict, name: str) -> float | None:
+    """Return the finite number that an attribute is, or is the text of."""
+    found = record["attributes"].get(name)
+    if isinstance(found, str):
+        found = oracle.parse_number(found)
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return float(found) if is_number and abs(found) != float("inf") else None
+
+
+def measure(records: list[dict], metric: str):
+    """Return a metric of a group's records, other than downtime."""
+    if metric == "count":
+        return len(records)
+    if metric == "failures":
+        return sum(map(is_failure, records))
+    if metric.endswith("duration"):
+        found = [duration for record in records if (duration := duration_of(record)) is not None]
+        return float(sum(found)) if metric == "duration" else float(sum(found) / len(found)) if found else None
+    function, _, path = metric.partition(":")
+    name = path.partition(".")[2]
+    numbers = [number for record in records if (number := number_of(record, name)) is not None]
+    if function == "sum":
+        return float(sum(map(Fraction, numbers)))
+    if not numbers:
+        return None
+    return {"mean": lambda: float(sum(map(Fraction, numbers)) / len(numbers)), "min": lambda: min(numbers)}.get(
+        function, lambda: max(numbers)
+    )()
+
+
+def stats(
+    matching: list[dict], group_by: tuple, metrics: tuple, zone: ZoneInfo, window: tuple = (None, None)
+) -> list[dict]:
+    """Return the groups; `window` has the bounds as datetimes in whole minutes, or None."""
+    first, last = (bound and int(bound.timestamp()) // 60 for bound in window)
+    records, stopped_minutes = defaultdict(list), defaultdict(set)
     for record in matching:
         # Only the time units in a key depend on the minute.
         parts = [name if name in FORMATS else (value(record, name),) for name in group_by]
-        key = key_of(parts, minute_of(record["started_at"]), zone)
-        counts[key] += 1
-        failures[key] += record["expanded"]["type"]["counts_as_failure"]
-        if "downtime" in metrics and record["down_from"]:
+        started = oracle.parse_instant(record["started_at"])
+        if (window[0] is None or started >= window[0]) and (window[1] is None or started < window[1]):
+            records[key_of(parts, minute_of(record["started_at"]), zone)].append(record)
+        if "downtime" in metrics and record["down_from"] and record["status"] != "cancelled":
             for minute in range(minute_of(record["down_from"]), minute_of(record["down_to"])):
-                stopped_minutes[key_of(parts, minute, zone)].add((record["machine"], minute))
+                if (first is None or minute >= first) and (last is None or minute < last):
+                    stopped_minutes[key_of(parts, minute, zone)].add((record["machine"], minute))
     groups = sorted(
-        {*counts, *stopped_minutes},
+        {*records, *stopped_minutes},
         key=lambda key: [order(name, found) for name, found in zip(group_by, key, strict=True)],
     )
-    measured = {
-        "count": lambda key: counts[key],
-        "failures": lambda key: failures[key],
-        "downtime": lambda key: 60 * len(stopped_minutes[key]),
-    }
-    found = [dict(zip(group_by, key, strict=True)) | {name: measured[name](key) for name in metrics} for key in groups]
-    return found if found or group_by else [dict.fromkeys(metrics, 0)]
+    if not groups and not group_by:
+        groups = [()]
+    return [
+        dict(zip(group_by, key, strict=True))
+        | {
+            name: 60 * len(stopped_minutes[key]) if name == "downtime" else measure(records[key], name)
+            for name in metrics
+        }
+        for key in groups
+    ]

@@ -9,11 +9,22 @@ import pytest
 from machine_monitor.database.connect import Database
 from machine_monitor.query import stats, stats_groups
 from machine_monitor.services.projections import counters
+from query import oracle
 from query.summaries import brute_force
 from query.summaries.test_facets import CASES, query_parameters
 
 ZONES = ("Europe/Paris", "America/New_York", "Asia/Kathmandu", "UTC")
-METRICS = ("count", "failures", "downtime")
+METRICS = ("count", "failures", "downtime", "duration", "mean_duration")
+OF_ATTRIBUTES = tuple(
+    f"{function}:attributes.{key}" for key in ("cost", "n", "none") for function in ("sum", "mean", "min", "max")
+)
+WINDOWS = (
+    {},
+    {"from": "2025-01-01"},
+    {"to": "2025-03-30"},
+    {"from": "2020-12-31", "to": "2025-10-26"},
+    {"from": "2025-03-29T23:59Z", "to": "2025-03-30T00:01Z"},
+)
 every_zone = pytest.mark.parametrize("timezone", ZONES)
 
 
@@ -26,6 +37,18 @@ def groupings(rng: Random, how_many: int) -> list[tuple[str, ...]]:
         )
         found.append(tuple(rng.sample(names, len(names))))
     return found
+
+
+def bounds(window: dict, timezone: str) -> tuple:
+    """Return the bounds of a window as datetimes: a day begins at `from`, and ends at `to`."""
+    found = []
+    for name in ("from", "to"):
+        text = window.get(name)
+        if text is None or "T" in text:
+            found.append(text and oracle.parse_instant(text))
+        else:
+            found.append(oracle.day_bounds(text, ZoneInfo(timezone))[name == "to"])
+    return tuple(found)
 
 
 async def measure(client, group_by, metrics, pairs=()) -> dict:
@@ -45,9 +68,11 @@ async def test_stats_agree_with_brute_force(plant, logs, timezone, number):
     matching = [log for log in logs if brute_force.holds(log, conditions, terms)]
     rng = Random(number)
     for group_by in groupings(rng, 12):
-        metrics = tuple(rng.sample(METRICS, rng.randint(1, 3)))
-        expected = brute_force.stats(matching, group_by, metrics, ZoneInfo(timezone))
-        found = await measure(plant, group_by, metrics, query_parameters(conditions, terms))
+        metrics = tuple(rng.sample(METRICS + OF_ATTRIBUTES, rng.randint(1, 4)))
+        window = rng.choice(WINDOWS)
+        expected = brute_force.stats(matching, group_by, metrics, ZoneInfo(timezone), bounds(window, timezone))
+        pairs = [*query_parameters(conditions, terms), *window.items()]
+        found = await measure(plant, group_by, metrics, pairs)
         assert found == {"groups": expected, "truncated": False}
         assert all(list(group) == [*group_by, *metrics] for group in found["groups"])
 
@@ -97,8 +122,9 @@ async def test_more_than_ten_thousand_groups_are_truncated_and_marked(plant, log
 
 
 async def test_stats_without_logs_are_zeros_or_empty(client):
-    for metrics in (m for length in (1, 2, 3) for m in combinations(METRICS, length)):
-        zeros = {"groups": [dict.fromkeys(metrics, 0)], "truncated": False}
+    for metrics in (m for length in (1, 2, 3) for m in combinations((*METRICS, "sum:attributes.x"), length)):
+        values = {name: None if name == "mean_duration" else 0 for name in metrics}
+        zeros = {"groups": [values], "truncated": False}
         assert await measure(client, (), metrics) == zeros
         assert await measure(client, (), metrics, [("type", "info")]) == zeros
         assert await measure(client, ("machine", "day"), metrics) == {"groups": [], "truncated": False}

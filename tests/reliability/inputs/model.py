@@ -15,6 +15,7 @@ DEFAULTS = {
     "ended_at": None,
     "down_from": None,
     "down_to": None,
+    "down_kind": None,
     "attributes": {},
 }
 PRESERVED_ON_PUT = ("started_at", "user")

@@ -21,10 +21,11 @@ AT_ONCE = 10
 ONE = samples.uuid_of(1)
 PATHS = (
     *("/logs", "/machines", "/users", "/log-types", "/changes", "/logs/facets", "/logs/stats", "/logs.csv"),
+    *("/logs/pareto", "/reliability"),
     *("/machines.ndjson", "/logs.xlsx", f"/logs/{ONE}", f"/logs/{ONE}/history", "/machines/pelle 2", "/me", "/healthz"),
 )
 OWN = ("q", "sort", "limit", "cursor", "offset", "count", "fields", "expand", "deleted", "since", "dialect")
-COUNTED = ("by", "group_by", "metrics")
+COUNTED = ("by", "group_by", "metrics", "weight", "from", "to")
 FIELDS = sorted({*LOG_FIELDS, *MACHINE_FIELDS, "id", "expanded", "deleted_at", "machine_id", "attributes", "seq"})
 HOSTILE_VALUES = (
     *("", " ", "\0", "\t", "\r\n", "\x7f", "\u202e", "\ufeff", "\ufffe", "\U0010ffff", "\ud800", "e\u0301", "ﬃ", "İ"),

@@ -39,6 +39,7 @@ NEW_VALUES = {
     "severity": "3 - severity",
     "role": "(role + 1) % 5",
     "status": CHOICE.format("status", "'open'", "'done'"),
+    "down_kind": CHOICE.format("down_kind", "'planned'", "'failure'"),
     "deleted_at": "CASE WHEN deleted_at IS NULL THEN updated_at END",
 }
 EARLIER, LATER = ("started_at", "down_from", "created_at"), ("ended_at", "down_to", "updated_at")
@@ -101,7 +102,7 @@ def forge_value(tx: Transaction, rng: random.Random, resource: Resource, column:
         new = SECOND[tx.engine.name].format(quoted, "+" if column in LATER else "-")
     else:
         new = NEW_VALUES[column]
-    where = f"{quoted} IS NOT NULL" if column in (*EARLIER, *LATER) else "1 = 1"
+    where = f"{quoted} IS NOT NULL" if column in (*EARLIER, *LATER, "down_kind") else "1 = 1"
     record, key = pick(tx, rng, resource, where)
     update = f"UPDATE {resource.table.name} SET {quoted} = {new} WHERE id = {record}"
     found_by = f"`{FIELDS.get(column, column)}`" if column != "id" else "its row is missing"

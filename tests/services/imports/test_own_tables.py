@@ -31,6 +31,7 @@ def test_each_line_creates_or_changes_the_record_of_its_key(target, import_text)
 
 
 ALL = {"severity": "major", "status": "open", "project": "P", "comment": "c", "down_from": AT, "attributes": {"a": 1}}
+ALL |= {"down_kind": "planned"}
 
 
 def test_an_absent_column_keeps_what_is_stored_unless_it_is_reset(target, import_text):
@@ -42,7 +43,7 @@ def test_an_absent_column_keeps_what_is_stored_unless_it_is_reset(target, import
     assert import_text("x.csv", f"uuid,comment\n{UUID.format(1)},d\n")["logs"] == counts(updated=1)
     assert import_text("x.csv", subset, absent="reset")["logs"] == counts(updated=1)
     found = read_all(target, LOGS)[UUID.format(1)]
-    assert [found[name] for name in ALL] == ["info", "done", None, None, None, {}]
+    assert [found[name] for name in ALL] == ["info", "done", None, None, None, {}, None]
     assert found["started_at"] == AT
 
 

@@ -64,9 +64,10 @@ logs = st.fixed_dictionaries(
         "project": texts,
         "started_at": times,
         "down_from": st.none() | times,
+        "down_kind": st.sampled_from([None, "failure", "planned", "external"]),
         "attributes": attributes,
     },
-)
+).map(lambda log: log if log.get("down_from") else {**log, "down_kind": None})
 
 
 def sorted_by(key, found):

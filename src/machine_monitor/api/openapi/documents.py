@@ -4,13 +4,15 @@ from functools import cache
 from typing import Any
 
 from fastapi import Response
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, Field, create_model
 
 from machine_monitor.api.openapi.parameters import (
     changes_parameters,
     export_parameters,
     facets_parameters,
     list_parameters,
+    pareto_parameters,
+    reliability_parameters,
     selection_parameters,
     stats_parameters,
 )
@@ -96,6 +98,50 @@ class Groups(BaseModel):
     truncated: bool
 
 
+class ParetoValue(BaseModel):
+    """A value, and what it weighs: also as a share of all, and together with the values before it.
+
+    A text is shown as it is spelled most often. `spellings` are all texts that count as this value.
+    """
+
+    value: str | float | bool | None
+    spellings: list[str]
+    weight: float
+    share: float
+    cumulative: float
+
+
+class ParetoRest(BaseModel):
+    """The values beyond `limit`: how many there are, and what they weigh together."""
+
+    values: int
+    weight: float
+    share: float
+
+
+class Pareto(BaseModel):
+    """The values that weigh most, in order. Those that weigh nothing are left out."""
+
+    groups: list[ParetoValue]
+    rest: ParetoRest
+
+
+class PastWindow(BaseModel):
+    """The window of the answer: from `from` until just before `to`."""
+
+    from_: str = Field(alias="from")
+    to: str
+
+
+class ReliabilityGroups(BaseModel):
+    """Figures for each combination of the `group_by` values, and what each figure means; times are in seconds."""
+
+    window: PastWindow
+    definition: dict[str, str]
+    groups: list[dict[str, str | float | bool | None]]
+    truncated: bool
+
+
 def facets_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of facets."""
     return _summary(FacetCounts, facets_parameters(resource))
@@ -104,6 +150,16 @@ def facets_operation(resource: Resource) -> dict[str, Any]:
 def stats_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of stats."""
     return _summary(Groups, stats_parameters(resource))
+
+
+def pareto_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of the Pareto analysis."""
+    return _summary(Pareto, pareto_parameters(resource))
+
+
+def reliability_operation(resource: Resource) -> dict[str, Any]:
+    """Decorator arguments of reliability."""
+    return _summary(ReliabilityGroups, reliability_parameters(resource))
 
 
 def _summary(model: type[BaseModel], parameters: list[dict[str, Any]]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ TAGS = {
     "machines": "The machines of the site.",
     "attachments": "Files of interventions and machines: photos, manuals.",
     "log types": "The kinds of intervention that the site has chosen.",
+    "reliability": "How often machines fail, and how long they stand.",
     "users": "The people who record interventions.",
     "imports": "Tables of other programs, and how they become records.",
     "changes": "The history of all records, to read or to follow.",

@@ -17,17 +17,21 @@ from machine_monitor.query.language.parser import (
     PAGING,
 )
 from machine_monitor.query.language.summaries import (
+    ATTRIBUTE_METRIC_PATTERN,
     DEFAULT_METRIC,
     DEFAULT_VALUES,
     MAX_FACET_VALUES,
     MAX_FACETS,
     MAX_GROUP_FIELDS,
+    MAX_METRICS,
     summary_fields,
 )
 from machine_monitor.query.language.times import TIME_FILTER_PATTERN
 from machine_monitor.query.language.values import MAX_INTEGER
 from machine_monitor.query.schema import Field, Resource
 from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, EPOCH_PATTERN, MAX_CHANGES
+from machine_monitor.services.projections.reliability.pareto import FIELDS, WEIGHTS
+from machine_monitor.services.projections.reliability.request import GROUP_FIELDS
 
 # Operators that are declared as parameters beside equality, by kind; all others are on the page of filters.
 DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}
@@ -84,20 +88,64 @@ def facets_parameters(resource: Resource) -> list[dict[str, Any]]:
 
 def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
     """Return the OpenAPI parameters of stats."""
-    names, metrics = (*summary_fields(resource), *UNITS), resource.summary.metrics if resource.summary else {}
+    metrics = resource.summary.metrics if resource.summary else {}
     sentences = ", ".join(f"`{metric.name}` ({metric.description})" for metric in metrics.values())
+    return [
+        _group_by(summary_fields(resource)),
+        _parameter(
+            "metrics",
+            f"Up to {MAX_METRICS} metrics, separated by commas: {sentences}; and over the numbers of an attribute "
+            "`sum:attributes.<key>`, `mean:attributes.<key>`, `min:attributes.<key>`, `max:attributes.<key>`.",
+            {**_names(metrics, ATTRIBUTE_METRIC_PATTERN, at_most=MAX_METRICS), "default": DEFAULT_METRIC},
+        ),
+        *_window("Only what happened from this time on: logs by `started_at`, stops cut."),
+        *_search(resource),
+        *_filters(resource),
+    ]
+
+
+def reliability_parameters(resource: Resource) -> list[dict[str, Any]]:
+    """Return the OpenAPI parameters of reliability, whose filters are those of `resource` on machines."""
+    declared = [
+        parameter for parameter in _filters(resource) if parameter["name"] in ("machine", *DECLARED_RELATED, "filters")
+    ]
+    return [
+        _group_by(GROUP_FIELDS),
+        *_window("The start of the window; 90 days before `to` by default."),
+        *declared,
+    ]
+
+
+def pareto_parameters(resource: Resource) -> list[dict[str, Any]]:
+    """Return the OpenAPI parameters of the Pareto analysis."""
+    one = "|".join([*(name.replace(".", r"\.") for name in FIELDS), ATTRIBUTE_PATTERN])
+    by = {"type": "string", "pattern": f"^({one})$", "examples": list(FIELDS[:1])}
+    sentence = "What the values weigh: logs and failures by `started_at`, or seconds of downtime."
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_FACET_VALUES, "default": DEFAULT_VALUES}
+    return [
+        {**_parameter("by", "The field or attribute whose values are compared.", by), "required": True},
+        _parameter("weight", sentence, {"type": "string", "enum": list(WEIGHTS), "default": WEIGHTS[0]}),
+        *_window("The start of the window; 90 days before `to` by default."),
+        _parameter("limit", "The maximum number of values; `rest` sums up the others.", limit),
+        *_search(resource),
+        *_filters(resource),
+    ]
+
+
+def _group_by(fields: Iterable[str]) -> dict[str, Any]:
     sentence = (
         f"Up to {MAX_GROUP_FIELDS} fields and one of {', '.join(UNITS)}, separated by commas. Default: one group."
     )
+    return _parameter("group_by", sentence, _names((*fields, *UNITS), at_most=MAX_GROUP_FIELDS + 1))
+
+
+def _window(sentence: str) -> list[dict[str, Any]]:
+    """Return the parameters `from` and `to`; the sentence is about `from`."""
+    schema = {"type": "string", "pattern": TIME_FILTER_PATTERN}
+    before = "Only what happened before this time; a day is included."
     return [
-        _parameter("group_by", sentence, _names(names, at_most=MAX_GROUP_FIELDS + 1)),
-        _parameter(
-            "metrics",
-            f"The metrics, separated by commas: {sentences}.",
-            {**_names(metrics, at_most=len(metrics)), "default": DEFAULT_METRIC},
-        ),
-        *_search(resource),
-        *_filters(resource),
+        _parameter("from", sentence, {**schema, "examples": ["-90d"]}),
+        _parameter("to", before, {**schema, "examples": ["now"]}),
     ]
 
 

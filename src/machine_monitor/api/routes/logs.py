@@ -8,6 +8,7 @@ from machine_monitor.api import responses
 from machine_monitor.api.access import needs
 from machine_monitor.api.deps import (
     Db,
+    ParetoDep,
     PreconditionsDep,
     facets_of,
     list_query_of,
@@ -21,6 +22,7 @@ from machine_monitor.api.openapi.documents import (
     delete_operation,
     facets_operation,
     list_operation,
+    pareto_operation,
     read_operation,
     replace_operation,
     restore_operation,
@@ -43,6 +45,7 @@ from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
 from machine_monitor.query.schema import Selection
 from machine_monitor.services import records
 from machine_monitor.services.access.permissions import ADD_LOG, EDIT_LOG, MANAGE_RECORDS, READ
+from machine_monitor.services.projections.reliability import pareto
 
 router = create_router("logs")
 
@@ -99,6 +102,17 @@ async def measure_logs(stats: Annotated[StatsQuery, stats_of(LOGS)], database: D
     once. A stop counts in each bucket that it overlaps, until now if the machine is still stopped.
     """
     return responses.json_response(await log_stats.fetch(database, stats))
+
+
+@router.get("/logs/pareto", dependencies=[needs(READ)], **pareto_operation(LOGS))
+async def rank_values(query: ParetoDep, database: Db) -> Response:
+    """Rank causes, types, machines or attributes by what they weigh: a Pareto analysis.
+
+    Texts that differ only in case, accents and blanks are one value. Cancelled interventions count for nothing.
+    `downtime` is in seconds: stops are cut to the window, and those of one machine that overlap count once for each
+    value.
+    """
+    return responses.json_response(await pareto.fetch(database, query))
 
 
 @router.get("/logs/{uuid}", dependencies=[needs(READ)], **read_operation(LOGS))

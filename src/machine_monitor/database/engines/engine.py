@@ -137,6 +137,16 @@ class Engine(ABC):
     def days_ago(self, days: int) -> ColumnElement:
         """Return the timestamp `days` days before now."""
 
+    # Numbers and texts
+
+    @abstractmethod
+    def hex_to_integer(self, text: ColumnElement, start: int, length: int) -> ColumnElement:
+        """Return `length` hexadecimal digits of a text, from the one numbered `start`, as an integer."""
+
+    @abstractmethod
+    def aggregate_texts(self, text: ColumnElement) -> ColumnElement:
+        """Join the texts of a group with commas, in any order."""
+
     # Writing
 
     @abstractmethod

@@ -70,6 +70,13 @@ def sortable_hex(number: float) -> str:
     return f"{bits ^ (2 * _SIGN - 1 if bits & _SIGN else _SIGN):016x}"
 
 
+def parse_sortable_hex(digits: str) -> float:
+    """Return the double that `sortable_hex` encoded."""
+    stored = int(digits, 16)
+    bits = stored ^ _SIGN if stored & _SIGN else stored ^ (2 * _SIGN - 1)
+    return struct.unpack(">d", struct.pack(">Q", bits))[0]
+
+
 def encode_representations(values: Mapping[str, Any]) -> str | None:
     """Return the representations of a record's attributes as JSON; None if it has no attributes."""
     return canonical_json({key: _representations(value) for key, value in values.items()}) if values else None

@@ -219,9 +219,11 @@ class QueryParser:
             if name in self.resource.filters
         )
 
-    def reject_filters(self) -> None:
-        """Add a fault for each filter, for endpoints without filters."""
-        for name in self.filters:
+    def reject_filters(self, is_allowed: Callable[[str], bool] = lambda _: False) -> None:
+        """Add a fault for each filter but those that are allowed, for endpoints without filters or with few."""
+        rejected = [name for name in self.filters if not is_allowed(name)]
+        for name in rejected:
+            del self.filters[name]
             self._add_unknown_parameter(name, tuple(sorted(self.parameters)))
 
     def add_fault(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:

@@ -1,12 +1,15 @@
 """Parse the queries of facets and stats: the filters of lists, plus the fields to group by."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
 
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.language import values
-from machine_monitor.query.language.parser import Condition, QueryPairs, QueryParser, Terms
-from machine_monitor.query.language.times import TimeContext
+from machine_monitor.query.language.parser import ATTRIBUTE_PATTERN, Condition, QueryPairs, QueryParser, Terms
+from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_time_filter
 from machine_monitor.query.language.values import BadValue
 from machine_monitor.query.schema import Resource
 from machine_monitor.suggestions import did_you_mean
@@ -17,7 +20,26 @@ DEFAULT_VALUES = 20
 MAX_GROUP_FIELDS = 3
 DEFAULT_METRIC = "count"
 FACET_PARAMETERS = frozenset({"q", "by", "limit"})
-STATS_PARAMETERS = frozenset({"q", "group_by", "metrics"})
+WINDOW_PARAMETERS = frozenset({"from", "to"})
+STATS_PARAMETERS = frozenset({"q", "group_by", "metrics"}) | WINDOW_PARAMETERS
+MAX_METRICS = 10
+# Metrics of one attribute, such as sum:attributes.cost.
+ATTRIBUTE_FUNCTIONS = ("sum", "mean", "min", "max")
+ATTRIBUTE_METRIC_PATTERN = f"({'|'.join(ATTRIBUTE_FUNCTIONS)}):{ATTRIBUTE_PATTERN}"
+
+
+class Window(NamedTuple):
+    """A span of time, [start, end); None: without that bound."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class AttributeMetric(NamedTuple):
+    """A function over the numbers that an attribute has."""
+
+    function: str
+    key: str
 
 
 @dataclass(frozen=True)
@@ -33,7 +55,10 @@ class FacetsQuery:
 
 @dataclass(frozen=True)
 class StatsQuery:
-    """A validated stats query; `group_by` names fields and at most one calendar unit."""
+    """A validated stats query; `group_by` names fields and at most one calendar unit.
+
+    `metrics` has the names in the requested order, those of attributes included.
+    """
 
     resource: Resource
     group_by: tuple[str, ...]
@@ -41,6 +66,13 @@ class StatsQuery:
     conditions: tuple[Condition, ...]
     terms: Terms
     time_context: TimeContext
+    window: Window
+
+    @property
+    def attribute_metrics(self) -> dict[str, AttributeMetric]:
+        """The metrics of attributes by name."""
+        named = ((name, name.partition(":")) for name in self.metrics if ":" in name)
+        return {name: AttributeMetric(function, path.partition(".")[2]) for name, (function, _, path) in named}
 
 
 def parse_facets_query(resource: Resource, pairs: QueryPairs, time_context: TimeContext) -> FacetsQuery:
@@ -59,12 +91,33 @@ def parse_stats_query(resource: Resource, pairs: QueryPairs, time_context: TimeC
     """Parse the query string of stats; raises a 422 that names every fault."""
     parser, allowed_metrics = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
     conditions, terms = parser.conditions(time_context), parser.terms()
-    group_by = parser.parse_reserved("group_by", _group_by(summary_fields(resource)), ())
-    metrics = parser.parse_reserved(
-        "metrics", _distinct_names(allowed_metrics, len(allowed_metrics)), (DEFAULT_METRIC,)
-    )
+    group_by = parser.parse_reserved("group_by", group_by_parser(summary_fields(resource)), ())
+    parse_metrics = _distinct_names(allowed_metrics, MAX_METRICS, _is_attribute_metric(resource))
+    metrics = parser.parse_reserved("metrics", parse_metrics, (DEFAULT_METRIC,))
+    window = _parse_window(parser, time_context)
     parser.raise_faults()
-    return StatsQuery(resource, group_by, metrics, conditions, terms, time_context)
+    return StatsQuery(resource, group_by, metrics, conditions, terms, time_context, window)
+
+
+def parse_bounds(parser: QueryParser, time_context: TimeContext) -> Window:
+    """Parse `from` and `to`, in any order. A day as `from` is its start, as `to` its end, so that it is included."""
+
+    def parse(text: str) -> DayRange:
+        try:
+            moment = parse_time_filter(text, time_context)
+        except BadTime as error:
+            raise BadValue(str(error)) from None
+        return moment if isinstance(moment, DayRange) else DayRange(moment, moment)
+
+    start, end = (parser.parse_reserved(name, parse, None) for name in ("from", "to"))
+    return Window(start and start.start, end and end.end)
+
+
+def _parse_window(parser: QueryParser, time_context: TimeContext) -> Window:
+    window = parse_bounds(parser, time_context)
+    if window.start and window.end and window.start >= window.end:
+        parser.add_fault("from", "'from' must be before 'to'.")
+    return window
 
 
 def summary_fields(resource: Resource) -> tuple[str, ...]:
@@ -77,7 +130,8 @@ def metric_names(resource: Resource) -> tuple[str, ...]:
     return tuple(resource.summary.metrics) if resource.summary else ()
 
 
-def _group_by(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+def group_by_parser(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of `group_by`: up to MAX_GROUP_FIELDS of the fields, and one calendar unit."""
     parse_names = _distinct_names((*fields, *UNITS), MAX_GROUP_FIELDS + 1)
 
     def parse(text: str) -> tuple[str, ...]:
@@ -90,13 +144,21 @@ def _group_by(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     return parse
 
 
-def _distinct_names(allowed: tuple[str, ...], at_most: int) -> Callable[[str], tuple[str, ...]]:
+def _is_attribute_metric(resource: Resource) -> Callable[[str], bool]:
+    if "attributes" not in resource.own_fields:
+        return lambda _: False
+    return lambda name: re.fullmatch(ATTRIBUTE_METRIC_PATTERN, name) is not None
+
+
+def _distinct_names(
+    allowed: tuple[str, ...], at_most: int, is_also_allowed: Callable[[str], bool] = lambda _: False
+) -> Callable[[str], tuple[str, ...]]:
     """Return a parser of comma-separated, distinct names."""
 
     def parse(text: str) -> tuple[str, ...]:
         names = tuple(text.split(","))
         for name in names:
-            if name not in allowed:
+            if name not in allowed and not is_also_allowed(name):
                 message = f"Unknown name '{name}'.{did_you_mean(name, allowed)}"
                 raise BadValue(message, allowed)
         if len(set(names)) < len(names) or len(names) > at_most:

@@ -1,6 +1,6 @@
 """SQL expressions over a resource's counter table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, FromClause, Integer, case, cast, func, literal_column
 
@@ -28,13 +28,23 @@ def counter_field_of(resource: Resource, field: Field) -> str | None:
     return name if has_counters and name in counters_of(resource).units else None
 
 
-def row_clauses(resource: Resource, field: str, unit: str) -> list[ColumnElement]:
-    """Return the WHERE clauses that select the counters of a field and unit.
+def row_clauses(resource: Resource, names: Sequence[str], unit: str) -> list[ColumnElement]:
+    """Return the WHERE clauses that select the counters of these names and unit.
 
     They contain literals, so that the partial index is used.
     """
     table = counters_of(resource).table
-    return [table.c.field == literal_column(f"'{field}'"), table.c.unit == literal_column(f"'{unit}'")]
+    is_selected = (
+        is_counter(resource, names[0])
+        if len(names) == 1
+        else table.c.field.in_([literal_column(f"'{name}'") for name in names])
+    )
+    return [is_selected, table.c.unit == literal_column(f"'{unit}'")]
+
+
+def is_counter(resource: Resource, counter: str) -> ColumnElement:
+    """Return the clause that selects the counters of this name: a field's, or partial ones."""
+    return counters_of(resource).table.c.field == literal_column(f"'{counter}'")
 
 
 def join_related(resource: Resource, fields: Iterable[Field]) -> FromClause:

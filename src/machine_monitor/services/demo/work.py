@@ -19,6 +19,8 @@ HOUR_WEIGHTS = (1, 1, 1, 1, 1, 2, 9, 12, 13, 12, 11, 8, 6, 9, 10, 9, 8, 7, 6, 5,
 SEVERITIES = dict.fromkeys(("spindle", "tools", "axis", "power", "pressure"), "major") | {"hose": "critical"}
 # Minutes of work: minimum, maximum and usual; then the probability that the machine is stopped meanwhile.
 EFFORT = {"minor": (5, 75, 20, 0.35), "major": (30, 420, 90, 0.9), "critical": (120, 2_880, 400, 1)}
+# Faults that come from outside the machine: its stops are external.
+EXTERNAL_FAULTS = frozenset({"power", "pressure"})
 TEMPERATURES = {"spindle": (68, 96), "bed": (31, 48)}
 PRECISE = ("setting", "calibration")
 PROJECTS = ("Mistral", "Heron", "Caténaire", "Blackthorn", "Tramontane", "Skylark", "Belvédère", "Ironbridge")
@@ -113,6 +115,8 @@ class LogGenerator:
             log["attributes"]["cost"] = round(rng.triangular(35, 1_900, 140), 2)
         if rng.random() < stops:
             log |= {"down_from": at - timedelta(minutes=rng.randrange(0, 20, 5)), "down_to": log["ended_at"]}
+            if fault in EXTERNAL_FAULTS:
+                log["down_kind"] = "external"
         return log
 
     def _routine(self, machine: Machine, person: Person, at: datetime) -> dict[str, Any]:
@@ -135,6 +139,7 @@ class LogGenerator:
             log["attributes"] = {"deviation_mm": deviation}
         elif routine.type == "maintenance":
             log |= {"down_from": at, "down_to": log["ended_at"], "attributes": {"cost": rng.randint(20, 400)}}
+            log["down_kind"] = "planned"
         return log
 
     def _set_status(self, log: dict[str, Any], person: Person) -> None:
@@ -144,6 +149,7 @@ class LogGenerator:
             log |= {"status": self.rng.choice(("open", "in_progress")), "ended_at": None, "action": None}
         elif log["type"] == "maintenance" and self.rng.random() < 0.04:
             log |= {"status": "cancelled", "ended_at": None, "down_from": None, "down_to": None}
+            log["down_kind"] = None
             log["comment"] = in_language(CANCELLED, person.language)[0]
         if log.get("down_to") and log["down_to"] > self.until:
             log["down_to"] = None

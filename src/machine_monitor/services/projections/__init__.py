@@ -1,1 +1,1 @@
-"""Derived data, denormalized from the records: the search index and counters; updated, verified and rebuilt here."""
+"""Derived data: the search index and counters, which are stored, and reliability, which is computed when it is read."""

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, Text, bindparam, cast, delete, func, insert, literal_column, select, update
+from sqlalchemy import Select, Text, bindparam, cast, delete, func, insert, literal_column, or_, select, update
 
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
@@ -23,9 +23,9 @@ from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.metrics import Counters
 from machine_monitor.query.schema import Reference, Referrer, Resource
-from machine_monitor.query.sql.counters import ALL_TIME, ZONE, counters_of, row_clauses
+from machine_monitor.query.sql.counters import ALL_TIME, ZONE, counters_of, is_counter, row_clauses
 
-# The key of a counter: field, unit, period, value.
+# The key of a counter: its name (a field's, or of a partial counter), unit, period, value.
 Key = tuple[str, str, str, str]
 COUNTED = tuple(
     resource for resource in RESOURCES if resource.summary is not None and resource.summary.counters is not None
@@ -33,11 +33,11 @@ COUNTED = tuple(
 
 
 class CounterUpdate(NamedTuple):
-    """One record added (+1) or removed (-1): its counted values, and the time that selects the periods."""
+    """One record added (+1) or removed (-1): its value in each counter, and the time that selects the periods."""
 
     resource: Resource
     sign: int
-    values: tuple[str, ...]
+    values: Mapping[str, str]
     at: str
 
 
@@ -52,12 +52,15 @@ def enqueue_update(
     summary = resource.summary
     if summary is None or summary.counters is None:
         return
-    units = summary.counters.units
-    if before and after and all(before[name] == after[name] for name in (*units, summary.at)):
+    units, partial = summary.counters.units, summary.counters.partial
+    if before and after and all(before[name] == after[name] for name in (summary.at, *summary.counters.reads)):
         return
     for sign, values in ((-1, before), (1, after)):
         if values is not None:
-            counted = tuple(_counted_value(tx, resource, name, values) for name in units)
+            counted = {name: _counted_value(tx, resource, name, values) for name in units}
+            for name, counter in partial.items():
+                if counter.value_holds(*(values[read] for read in counter.reads)):
+                    counted[name] = counted[counter.field]
             tx.defer(_apply, CounterUpdate(resource, sign, counted, values[summary.at]))
 
 
@@ -80,32 +83,32 @@ def rebuild(tx: Transaction, zone: ZoneInfo) -> None:
     tx.execute(_zone_statement(tx.engine, lock="update"), {})
     for resource in COUNTED:
         tx.execute(compile_statement(tx.engine, delete(counters_of(resource).table)), {})
-        for field, units in counters_of(resource).units.items():
+        for counter, units in counters_of(resource).units_by_counter.items():
             *coarser, finest = (ALL_TIME, *units)
-            _insert(tx, resource, field, finest, _from_records(tx.engine, resource, field, finest, zone))
+            _insert(tx, resource, counter, finest, _from_records(tx.engine, resource, counter, finest, zone))
             for unit in coarser:
-                _insert(tx, resource, field, unit, _from_counts(tx.engine, resource, field, unit, finest))
+                _insert(tx, resource, counter, unit, _from_counts(tx.engine, resource, counter, unit, finest))
     stored = update(DERIVED).where(DERIVED.c.name == literal_column(f"'{ZONE}'"))
     value = bindparam("zone", type_=DERIVED.c.value.type)
     tx.execute(compile_statement(tx.engine, stored.values(value=value)), {"zone": zone.key})
 
 
 def find_wrong_counters(tx: Transaction) -> list[str]:
-    """Return the fields whose counters do not match the records."""
+    """Return the names of the counters that do not match the records."""
     zone = ZoneInfo(counter_zone(tx))
     return [
-        field
+        counter
         for resource in COUNTED
-        for field, units in counters_of(resource).units.items()
-        if any(_differ(tx, resource, field, unit, zone) for unit in (ALL_TIME, *units))
+        for counter, units in counters_of(resource).units_by_counter.items()
+        if any(_differ(tx, resource, counter, unit, zone) for unit in (ALL_TIME, *units))
     ]
 
 
-def _differ(tx: Transaction, resource: Resource, field: str, unit: str, zone: ZoneInfo) -> bool:
+def _differ(tx: Transaction, resource: Resource, counter: str, unit: str, zone: ZoneInfo) -> bool:
     table = counters_of(resource).table
     columns = [table.c[name] for name in ("period", "value", "count")]
-    stored = select(*columns).where(*row_clauses(resource, field, unit), table.c.count != literal_column("0"))
-    counted = _from_records(tx.engine, resource, field, unit, zone)
+    stored = select(*columns).where(*row_clauses(resource, [counter], unit), table.c.count != literal_column("0"))
+    counted = _from_records(tx.engine, resource, counter, unit, zone)
     for missing in (counted.except_(stored), stored.except_(counted)):
         if tx.execute(compile_statement(tx.engine, select(missing.subquery()).limit(literal_column("1"))), {}):
             return True
@@ -124,9 +127,10 @@ def reassign(tx: Transaction, referrer: Referrer, source: Any, receiver: Any) ->
     tx.flush_deferred(_apply)
     old, new = f"={source}", f"={receiver}"
     deltas: Counter[Key] = Counter()
-    for unit, period, count in tx.execute(_counters_of_value_statement(tx.engine, resource, field), {"value": old}):
-        deltas[field, unit, period, old] -= count
-        deltas[field, unit, period, new] += count
+    statement = _counters_of_value_statement(tx.engine, resource, field)
+    for counter, unit, period, count in tx.execute(statement, {"value": old}):
+        deltas[counter, unit, period, old] -= count
+        deltas[counter, unit, period, new] += count
     tx.deferred_items(_apply).append({resource: deltas})
 
 
@@ -177,10 +181,11 @@ def _apply(tx: Transaction, changes: Sequence[CounterUpdate | CounterDeltas]) ->
 
 def _keys(change: CounterUpdate, zone: ZoneInfo) -> Iterator[Key]:
     day = calendar.local_date(datetime.fromisoformat(change.at), zone)
-    for (field, units), value in zip(counters_of(change.resource).units.items(), change.values, strict=True):
-        yield field, ALL_TIME, "", value
-        for unit in units:
-            yield field, unit, UNITS[unit].name(day), value
+    units = counters_of(change.resource).units_by_counter
+    for counter, value in change.values.items():
+        yield counter, ALL_TIME, "", value
+        for unit in units[counter]:
+            yield counter, unit, UNITS[unit].name(day), value
 
 
 def _counted_value(tx: Transaction, resource: Resource, name: str, values: Mapping[str, Any]) -> str:
@@ -195,33 +200,37 @@ def _counted_value(tx: Transaction, resource: Resource, name: str, values: Mappi
     return "" if value is None else f"={tx.engine.to_db(value, counted_field.kind)}"
 
 
-def _from_records(engine: Engine, resource: Resource, field: str, unit: str, zone: ZoneInfo) -> Select:
+def _from_records(engine: Engine, resource: Resource, counter: str, unit: str, zone: ZoneInfo) -> Select:
     """Select period, value and count of the records that are not soft-deleted."""
     assert resource.summary is not None
     at = resource.fields[resource.summary.at].column
     assert at is not None
     day = calendar.local_date_column(engine, at, zone)
     period = literal_column("''") if unit == ALL_TIME else UNITS[unit].name_column(engine, day)
-    column = resource.own_column(resource.fields[field])
+    counters = counters_of(resource)
+    column = resource.own_column(resource.fields[counters.counted_field(counter)])
     value = func.coalesce(literal_column("'='").concat(cast(column, Text)), literal_column("''"))
     records = select(period.label("period"), value.label("value"))
     if resource.soft_delete:
         records = records.where(resource.table.c.deleted_at.is_(None))
+    if counter in counters.partial:
+        partial = counters.partial[counter]
+        records = records.where(partial.column_holds(*(resource.table.c[name] for name in partial.reads)))
     rows = records.subquery()
     return select(rows.c.period, rows.c.value, func.count()).group_by(rows.c.period, rows.c.value)
 
 
-def _from_counts(engine: Engine, resource: Resource, field: str, unit: str, finest: str) -> Select:
+def _from_counts(engine: Engine, resource: Resource, counter: str, unit: str, finest: str) -> Select:
     """Select period, value and count from the counters of a finer unit."""
     table = counters_of(resource).table
     period = literal_column("''") if unit == ALL_TIME else UNITS[unit].name_column(engine, table.c.period)
     counts = select(period.label("period"), table.c.value, table.c.count)
-    finer = counts.where(*row_clauses(resource, field, finest)).subquery()
+    finer = counts.where(*row_clauses(resource, [counter], finest)).subquery()
     return select(finer.c.period, finer.c.value, func.sum(finer.c.count)).group_by(finer.c.period, finer.c.value)
 
 
-def _insert(tx: Transaction, resource: Resource, field: str, unit: str, counted: Select) -> None:
-    rows = counted.add_columns(literal_column(f"'{field}'"), literal_column(f"'{unit}'"))
+def _insert(tx: Transaction, resource: Resource, counter: str, unit: str, counted: Select) -> None:
+    rows = counted.add_columns(literal_column(f"'{counter}'"), literal_column(f"'{unit}'"))
     names = ["period", "value", "count", "field", "unit"]
     tx.execute(compile_statement(tx.engine, insert(counters_of(resource).table).from_select(names, rows)), {})
 
@@ -247,16 +256,17 @@ def _total_statement(engine: Engine, resource: Resource) -> Statement:
     # Each record is counted once per field, so any field will do.
     field, counted = next(iter(counters_of(resource).units)), counters_of(resource).table.c.count
     total = cast(func.coalesce(func.sum(counted), literal_column("0")), INTEGER.column_type)
-    return compile_statement(engine, select(total).where(*row_clauses(resource, field, ALL_TIME)))
+    return compile_statement(engine, select(total).where(*row_clauses(resource, [field], ALL_TIME)))
 
 
 @cache
 def _counters_of_value_statement(engine: Engine, resource: Resource, field: str) -> Statement:
-    """Compile the query for the counters of one value of a field: unit, period, count."""
-    table = counters_of(resource).table
-    query = select(table.c.unit, table.c.period, table.c.count)
+    """Compile the query for the counters of one value of a field, the partial ones included."""
+    table, partial = counters_of(resource).table, counters_of(resource).partial
+    names = [field, *(name for name, counter in partial.items() if counter.field == field)]
+    query = select(table.c.field, table.c.unit, table.c.period, table.c.count)
     by_value = table.c.value == bindparam("value", type_=table.c.value.type)
-    return compile_statement(engine, query.where(table.c.field == literal_column(f"'{field}'"), by_value))
+    return compile_statement(engine, query.where(or_(*(is_counter(resource, name) for name in names)), by_value))
 
 
 @cache

@@ -45,12 +45,13 @@ class Target:
 
 
 class WriteResult(NamedTuple):
-    """The result of a write: the key and version of the record, and its JSON as GET returns it."""
+    """The result of a write: the key and version of the record, its JSON as GET returns it, and its warning if any."""
 
     created: bool
     key: str
     version: int
     body: str
+    warning: str | None = None
 
 
 async def read(database: Database, resource: Resource, key: str, selection: Selection) -> StoredRecord:
@@ -204,7 +205,7 @@ def apply_values(
     changes = history.changes_between(before, values)
     key = values[resource.key]
     if not changes:
-        return WriteResult(created=False, key=key, version=stored.version, body=stored.body)
+        return _result(stored, key, created=False)
     if resource is USERS:
         account_sync.after_user_update(tx, before, values, context)
     renamed = resource.key in changes
@@ -300,7 +301,11 @@ def result_of(tx: Transaction, resource: Resource, identity: int, key: str, *, c
     """Read a record back after a write in this transaction."""
     stored = storage.read(tx, resource, identity, "id")
     assert stored is not None
-    return WriteResult(created, key, stored.version, stored.body)
+    return _result(stored, key, created=created)
+
+
+def _result(stored: StoredRecord, key: str, *, created: bool) -> WriteResult:
+    return WriteResult(created, key, stored.version, stored.body, stored.warning)
 
 
 def require_not_deleted(resource: Resource, stored: StoredRecord | None) -> StoredRecord:

@@ -39,6 +39,11 @@ class StoredRecord:
         return json.loads(self.body)
 
     @property
+    def warning(self) -> str | None:
+        """What is probably wrong with the record, as a sentence."""
+        return None if self.resource.warning is None else self.resource.warning(self.values)
+
+    @property
     def writable_values(self) -> dict[str, Any]:
         """The values of the fields that clients can write."""
         return {name: self.values[name] for name in self.resource.create.model_fields}

@@ -126,6 +126,13 @@ class PostgresqlEngine(Engine):
     def microseconds(self, column: ColumnElement) -> ColumnElement:
         return sa.cast(sa.extract("epoch", column) * literal_column("1000000"), sa.BigInteger)
 
+    def hex_to_integer(self, text: ColumnElement, start: int, length: int) -> ColumnElement:
+        digits = func.substr(text, literal_column(f"{start}"), literal_column(f"{length}"))
+        return sa.cast(sa.cast(literal_column("'x'").concat(digits), postgresql.BIT(4 * length)), sa.BigInteger)
+
+    def aggregate_texts(self, text: ColumnElement) -> ColumnElement:
+        return func.string_agg(text, literal_column("','"))
+
     def days_ago(self, days: int) -> ColumnElement:
         return literal_column(f"now() - INTERVAL '{days} days'")
 

@@ -48,4 +48,8 @@ def _objects(kind: str, name: str, table: str, sql: str | None) -> Iterator[tupl
         if part[0] in CONSTRAINT_WORDS:
             yield constraint(name, part[2:] if part[0] == "constraint" else part), ""
         else:
-            yield SchemaObject("column", f"{name}.{part[0]}"), definition(without_literal_default(part[1:]))
+            # ADD COLUMN can give a table a constraint only as part of the column.
+            end = part.index("constraint") if "constraint" in part else len(part)
+            yield SchemaObject("column", f"{name}.{part[0]}"), definition(without_literal_default(part[1:end]))
+            if end < len(part):
+                yield constraint(name, part[end + 2 :]), ""

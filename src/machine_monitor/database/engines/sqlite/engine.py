@@ -133,6 +133,18 @@ class SqliteEngine(Engine):
     def days_ago(self, days: int) -> ColumnElement:
         return literal_column(f"strftime('%Y-%m-%dT%H:%M:%f', 'now', '-{days} days')")
 
+    def hex_to_integer(self, text: ColumnElement, start: int, length: int) -> ColumnElement:
+        # SQLite reads hexadecimal numbers only as literals.
+        one, total = literal_column("1"), literal_column("0")
+        for position in range(start, start + length):
+            digit = func.instr(
+                literal_column("'123456789abcdef'"), func.substr(text, literal_column(f"{position}"), one)
+            )
+            total = total * literal_column("16") + digit
+        return total
+
+    aggregate_texts = staticmethod(func.group_concat)
+
     insert = staticmethod(sqlite.insert)
 
     def next_ids(self, cursor: Any, table: str, count: int) -> list[int]:

@@ -1,0 +1,165 @@
+"""The definitions of reliability: times and counts of each window, from the stops, failures and service of machines.
+
+They are sums, so that those of several machines add up; quotients are taken last.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from machine_monitor.query.stats_groups import seconds
+from machine_monitor.services.projections.reliability.intervals import (
+    CoveredTime,
+    Intervals,
+    RunningCount,
+    Windows,
+    intersect,
+    merge,
+)
+
+DEFINITION = {
+    "window": "From `from` until just before `to`, which is at most now. A day, week, month or year is a window too.",
+    "required_time": (
+        "The seconds of the window from the machine's first sign of life (the earliest of its `created_at`, and of "
+        "`started_at` and `down_from` of its logs), less the time out of service."
+    ),
+    "operating_time": "`required_time` - `down_time`.",
+    "down_time": "The seconds of `required_time` in which the machine was stopped. Overlapping stops count once.",
+    "failure_time": "The part of `down_time` that failure stops cover.",
+    "external_time": "The part of `down_time` that external stops cover, and no failure stop.",
+    "planned_time": "The rest of `down_time`.",
+    "failures": (
+        "Failure stops that begin in the window, merged where they overlap or touch; and failure logs without a stop "
+        "that begin in the window, but not within a merged failure stop."
+    ),
+    "mtbf": "Mean time between failures: `operating_time` / `failures`. Null without failures.",
+    "mttr": "Mean time to repair: the mean length of the merged failure stops that end in the window. Null if none.",
+    "availability": "`operating_time` / `required_time`. Null if that is 0.",
+    "technical_availability": "`operating_time` / (`operating_time` + `failure_time`). Null if that is 0.",
+    "open_stops": "The logs whose stop is not over at `to`.",
+    "logs": (
+        "A stop is what `down_kind` says; without it, a failure if the log's type counts as one, else planned. "
+        "Cancelled and deleted logs count for nothing."
+    ),
+}
+
+
+class Stop(NamedTuple):
+    """The stop of one log: `kind` is failure, planned or external. An open one ends at FOREVER."""
+
+    start: int
+    end: int
+    kind: str
+
+
+@dataclass
+class Machine:
+    """What is known of a machine: its first sign of life, when it was in service, its stops and other failures."""
+
+    first_sign: int
+    in_service: Intervals
+    stops: list[Stop] = field(default_factory=list)
+    failures: list[int] = field(default_factory=list)
+
+    def merged_stops(self, *kinds: str) -> list[tuple[int, int]]:
+        """Return the time covered by the stops of these kinds."""
+        return merge((stop.start, stop.end) for stop in self.stops if stop.kind in kinds)
+
+
+class Figures(NamedTuple):
+    """The figures of one window: times in microseconds, and counts.
+
+    `unplanned` is the time that failure and external stops cover; `repair` is the length of the stops that `repairs`
+    counts.
+    """
+
+    required: int = 0
+    down: int = 0
+    unplanned: int = 0
+    failure: int = 0
+    failures: int = 0
+    repairs: int = 0
+    repair: int = 0
+    open_stops: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the members of a group: times in seconds, and the quotients."""
+        operating = self.required - self.down
+        return {
+            "required_time": seconds(self.required),
+            "operating_time": seconds(operating),
+            "down_time": seconds(self.down),
+            "failure_time": seconds(self.failure),
+            "external_time": seconds(self.unplanned - self.failure),
+            "planned_time": seconds(self.down - self.unplanned),
+            "failures": self.failures,
+            "mtbf": seconds(operating, self.failures) if self.failures else None,
+            "mttr": seconds(self.repair, self.repairs) if self.repairs else None,
+            "availability": _quotient(operating, self.required),
+            "technical_availability": _quotient(operating, operating + self.failure),
+            "open_stops": self.open_stops,
+        }
+
+
+class FigureSums:
+    """Adds up the figures of machines, for each of some windows."""
+
+    def __init__(self, windows: Windows) -> None:
+        self._windows = windows
+        self._required, self._down, self._unplanned, self._failure = (CoveredTime(windows) for _ in range(4))
+        self._failures, self._repairs, self._repair = ([0] * windows.count for _ in range(3))
+        self._open_stops = RunningCount(windows)
+
+    def add(self, machine: Machine) -> None:
+        """Add the figures of a machine."""
+        start, end = self._windows.span
+        required = [*intersect([(max(machine.first_sign, start), end)], machine.in_service)]
+        failure_stops = machine.merged_stops("failure")
+        self._required.add(required)
+        self._failure.add(intersect(failure_stops, required))
+        self._unplanned.add(intersect(machine.merged_stops("failure", "external"), required))
+        self._down.add(intersect(machine.merged_stops("failure", "external", "planned"), required))
+        self._count_failures(failure_stops, machine.failures)
+        for stop in machine.stops:
+            self._open_stops.add(self._windows.ends_within(stop.start, stop.end))
+
+    def figures(self) -> Iterator[Figures]:
+        """Yield the figures of each window."""
+        times = (self._required, self._down, self._unplanned, self._failure)
+        counts = (self._failures, self._repairs, self._repair, self._open_stops.totals())
+        for values in zip(*(covered.totals() for covered in times), *counts, strict=True):
+            yield Figures(*values)
+
+    def _count_failures(self, stops: Intervals, failures: list[int]) -> None:
+        for start, end in stops:
+            self._increase(self._failures, start)
+            self._increase(self._repairs, end)
+            self._increase(self._repair, end, end - start)
+        is_within_stop = _membership(stops)
+        for instant in failures:
+            if not is_within_stop(instant):
+                self._increase(self._failures, instant)
+
+    def _increase(self, counts: list[int], instant: int, by: int = 1) -> None:
+        """Increase the count of the window in which the instant lies, if there is one."""
+        position = self._windows.position_of(instant)
+        if position is not None:
+            counts[position] += by
+
+
+def _membership(intervals: Intervals) -> Callable[[int], bool]:
+    """Return a function: whether an instant lies in one of the intervals."""
+    starts = [start for start, _ in intervals]
+
+    def is_member(instant: int) -> bool:
+        position = bisect_right(starts, instant) - 1
+        return position >= 0 and instant < intervals[position][1]
+
+    return is_member
+
+
+def _quotient(dividend: int, divisor: int) -> int | float | None:
+    if divisor == 0:
+        return None
+    return dividend // divisor if dividend % divisor == 0 else dividend / divisor

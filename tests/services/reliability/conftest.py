@@ -1,0 +1,3 @@
+from query.conftest import seeded_url
+
+__all__ = ["seeded_url"]
