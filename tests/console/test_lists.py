@@ -134,8 +134,8 @@ def newer_build():
     files["sw.js"] = worker
 
 
-# Chromium switches to a new worker when the old one has no work left, which can take minutes. This stands for the switch;
-# the test of the update button waits for a real one.
+# Chromium switches to a new worker when the old one has no work left, which can take minutes. This stands for that;
+# the test of the update button waits for a real switch.
 SWITCH_AT_ONCE = """() => { ServiceWorker.prototype.postMessage = (message) => {
     if (message === 'take over') navigator.serviceWorker.dispatchEvent(new Event('controllerchange')); }; }"""
 
@@ -150,7 +150,7 @@ def test_the_wall_loads_a_new_build_by_itself(opened, newer_build):
     newer_build()
     page.clock.fast_forward(31 * 60_000)
     page.get_by_role("button", name="New version").wait_for()
-    with page.expect_navigation():
+    with page.expect_event("load"):
         page.clock.fast_forward(62_000)
     page.wait_for_selector("#pareto")
 
