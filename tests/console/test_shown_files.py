@@ -99,6 +99,9 @@ def test_a_record_of_fifty_photos_opens_with_one_request_and_its_previews(opened
     uuid = add_log(site, user=OPERATOR, comment="tout le tour de la machine")
     attach(site, f"/logs/{uuid}", [upload(f"{number}.jpg", photo(number)) for number in range(50)])
     page = opened("/healthz", user=OPERATOR, **PHONE)
+    # The service makes the previews soon after the upload.
+    for each in site.call("GET", f"/logs/{uuid}")["attachments"]:
+        assert page.request.get(f"/attachments/{each['id']}/preview?size=320").ok
     requests = []
     page.on("request", lambda request: requests.append(request.url) if uuid in request.url else None)
     page.on("request", lambda request: requests.append(request.url) if "/attachments/" in request.url else None)
