@@ -161,7 +161,7 @@ async def test_a_slow_query_is_cancelled_and_the_next_one_succeeds(database_url,
     async def compile_slow_statement(database, *_):
         return Statement(SLOW[database.engine.name], (), {}, uses_fulltext=True)
 
-    async with serving(Settings(database_url=database_url, query_timeout=1)) as client:
+    async with serving(Settings(database_url=database_url, query_timeout=0.3)) as client:
         with monkeypatch.context() as patch:
             patch.setattr(Database, "get_statement", compile_slow_statement)
             tasks = [asyncio.create_task(client.get("/logs")) for _ in range(6)]

@@ -1,6 +1,7 @@
 """A query that takes too long is cancelled, and does not block other queries."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -11,6 +12,8 @@ from machine_monitor.errors import QueryTimeout
 
 ENDLESS = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s"
 SHORT = Statement("SELECT 1", (), {}, uses_fulltext=False)
+# A search runs in a thread from the start.
+SEARCH = Statement(ENDLESS, (), {}, uses_fulltext=True)
 LIMIT = 0.4
 
 
@@ -48,3 +51,25 @@ async def test_many_endless_queries_do_not_block_a_short_one(impatient):
         assert not any(task.done() for task in endless)
     outcomes = await asyncio.gather(*endless, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [QueryTimeout] * 4
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_query_that_ends_before_its_statement_begins_does_not_go_on(sqlite_database_url, cancelled):
+    """SQLite loses an interruption that comes before the statement: the reader would never be free again."""
+    database = Database(sqlite_database_url, query_timeout=0.1)
+    await database.open()
+    begin, readers = threading.Event(), database._driver._readers
+    held = [asyncio.create_task(reader.connection._execute(begin.wait)) for reader in readers]
+    endless = [asyncio.create_task(database.fetch(SEARCH, {})) for _ in readers]
+    await asyncio.sleep(0.2)
+    if cancelled:
+        for query in endless:
+            query.cancel()
+    await asyncio.sleep(0.05)
+    begin.set()
+    outcomes = await asyncio.wait_for(asyncio.gather(*endless, return_exceptions=True), 5)
+    assert {type(outcome) for outcome in outcomes} == {asyncio.CancelledError if cancelled else QueryTimeout}
+    await asyncio.gather(*held)
+    short = [reader.connection.execute_fetchall("SELECT 1") for reader in readers]
+    assert [len(rows) for rows in await asyncio.wait_for(asyncio.gather(*short), 5)] == [1] * len(readers)
+    await database.close()

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ READERS = min(4, max(2, os.cpu_count() or 1))
 # SQLite's virtual machine, about 50 us; a step that reads a large JSON document takes much longer.
 INLINE_SECONDS = 0.002
 INLINE_CHECK_STEPS = 1_000
+# How often a query is interrupted until it ends.
+INTERRUPT_SECONDS = 0.02
 # How often the service tries to use another file that is at the path of its database.
 FOLLOW_SECONDS = 1.0
 # How often a stream checks its deadline, in virtual machine steps: every few milliseconds.
@@ -146,22 +148,22 @@ class SqliteDriver:
                 reader = await self._idle.get()
         except TimeoutError:
             raise DatabaseBusy from None
+        query = asyncio.ensure_future(self._use(reader, statement, values))
+        timer = asyncio.get_running_loop().call_later(self._query_timeout, _interrupt, reader, query)
+        try:
+            return list(await asyncio.shield(query))
+        finally:
+            timer.cancel()
+            _interrupt(reader, query)
+
+    async def _use(self, reader: Reader, statement: Statement, values: Mapping[str, Any]) -> Iterable[Any]:
+        """Run one query; then give the reader back."""
         try:
             if reader.files != (files := self._open_state):
                 await reader.open(self._path, self._read_options, files)
-            return await self._fetch_in_thread(reader, statement, values)
+            return await reader.connection.execute_fetchall(statement.sql, statement.bind(values))
         finally:
             self._idle.put_nowait(reader)
-
-    async def _fetch_in_thread(self, reader: Reader, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        timer = asyncio.get_running_loop().call_later(self._query_timeout, reader.raw.interrupt)
-        try:
-            return list(await reader.connection.execute_fetchall(statement.sql, statement.bind(values)))
-        except asyncio.CancelledError:
-            reader.raw.interrupt()
-            raise
-        finally:
-            timer.cancel()
 
     async def _follow_file(self) -> None:
         """If other files are at the path than those that are open, move all connections there, if it is possible.
@@ -317,3 +319,12 @@ class SqliteDriver:
     def describe(self, error: sqlite3.Error) -> str:
         """Describe an error for the log. SQLite's messages name tables and columns, but no values."""
         return f"{type(error).__name__}: {error}"
+
+
+def _interrupt(reader: Reader, query: asyncio.Future) -> None:
+    """Interrupt a query, again and again until it ends: SQLite loses an interruption before the statement begins."""
+    if query.done():
+        return
+    with suppress(sqlite3.ProgrammingError):  # it is being opened again
+        reader.raw.interrupt()
+    asyncio.get_running_loop().call_later(INTERRUPT_SECONDS, _interrupt, reader, query)
