@@ -1590,7 +1590,7 @@ export interface components {
             id?: string;
             /**
              * State
-             * @description `reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; `failed`: what was written was undone; `expired`: the file was removed before it was applied.
+             * @description `reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; `failed`: its writes were undone; `expired`: the file was removed before it was applied.
              */
             state?: string;
             /**
@@ -1620,12 +1620,12 @@ export interface components {
             mapping_name?: string | null;
             /**
              * Done
-             * @description How much of `total` is done.
+             * @description How many of `total` rows are processed.
              */
             done?: number;
             /**
              * Total
-             * @description What is to be done; 0 if it is not known yet.
+             * @description How many rows there are; 0 if that is not known yet.
              */
             total?: number;
             /**
@@ -1778,7 +1778,7 @@ export interface components {
             id: string;
             /**
              * State
-             * @description `reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; `failed`: what was written was undone; `expired`: the file was removed before it was applied.
+             * @description `reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; `failed`: its writes were undone; `expired`: the file was removed before it was applied.
              */
             state: string;
             /**
@@ -1808,13 +1808,13 @@ export interface components {
             mapping_name?: string | null;
             /**
              * Done
-             * @description How much of `total` is done.
+             * @description How many of `total` rows are processed.
              * @default 0
              */
             done: number;
             /**
              * Total
-             * @description What is to be done; 0 if it is not known yet.
+             * @description How many rows there are; 0 if that is not known yet.
              * @default 0
              */
             total: number;
@@ -4380,7 +4380,7 @@ export interface components {
             fields: {
                 [key: string]: components["schemas"]["MappingFieldRule"];
             };
-            /** @description Fields of the machines that the rows name; they fill what is empty. */
+            /** @description Values for the machines that the rows name, by field. Only empty fields get them. */
             machine_fields?: {
                 [key: string]: components["schemas"]["MappingFieldRule"];
             };
@@ -4475,7 +4475,7 @@ export interface components {
              */
             bad?: "refuse" | "null" | "keep";
         };
-        /** @description How an import reads the file. It recognises what is left out. */
+        /** @description How an import reads the file. It recognises the settings that are missing here. */
         MappingReadRules: {
             /** @description The format. */
             format?: ("csv" | "tsv" | "xlsx" | "xls" | "ods" | "ndjson") | null;
@@ -13718,7 +13718,7 @@ export interface operations {
                 fields?: string;
                 /** @description The import's UUID. Equals; if repeated, equals any of the values. */
                 id?: string[];
-                /** @description `reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; `failed`: what was written was undone; `expired`: the file was removed before it was applied. Equals; if repeated, equals any of the values. */
+                /** @description `reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; `failed`: its writes were undone; `expired`: the file was removed before it was applied. Equals; if repeated, equals any of the values. */
                 state?: ("reading" | "ready" | "applying" | "done" | "undoing" | "undone" | "failed" | "expired")[];
                 /** @description The name of the file. Equals; if repeated, equals any of the values. */
                 file?: string[];
@@ -13738,9 +13738,9 @@ export interface operations {
                 mapping_name__contains?: string;
                 /** @description The name of the mapping; null for a table with our columns. `true`: has no value; `false`: has one. */
                 mapping_name__isnull?: boolean;
-                /** @description How much of `total` is done. Equals; if repeated, equals any of the values. */
+                /** @description How many of `total` rows are processed. Equals; if repeated, equals any of the values. */
                 done?: number[];
-                /** @description What is to be done; 0 if it is not known yet. Equals; if repeated, equals any of the values. */
+                /** @description How many rows there are; 0 if that is not known yet. Equals; if repeated, equals any of the values. */
                 total?: number[];
                 /** @description How many records it made, or would make. Equals; if repeated, equals any of the values. */
                 created?: number[];

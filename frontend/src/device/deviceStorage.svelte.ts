@@ -14,7 +14,7 @@ export interface StoredDraft {
   files?: readonly ({ id: string } & FileInfo)[];
 }
 
-/** What is known of a file without its bytes. */
+/** The metadata of a file, without its bytes. */
 export interface FileInfo {
   name: string;
   /** In bytes. */

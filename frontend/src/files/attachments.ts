@@ -3,7 +3,7 @@ import { session } from '../api/session.svelte';
 import { ROOT_PATH } from '../device/rootPath';
 
 export type Attachment = Schemas['Attachment'];
-/** What has files: a log or a machine. */
+/** A record with files: a log or a machine. */
 export type FileOwner = { resource: 'logs' | 'machines'; key: string; machine: string };
 
 /** The most files that a record may have. The API has the same limit. */

@@ -1,5 +1,6 @@
-import { api, csrf, data, type Schemas } from '../api/client';
-import { ApiError, asApiError, type Problem } from '../api/error';
+import { api, data, type Schemas } from '../api/client';
+import { asApiError } from '../api/error';
+import { upload } from '../api/upload';
 import { ROOT_PATH } from '../device/rootPath';
 import { formatQuery, type QueryPair } from '../router/query';
 import type { Mapping } from './mapping/mapping';
@@ -13,7 +14,7 @@ export type Report = NonNullable<Import['report']>;
 export type Sample = NonNullable<Import['sample']>;
 export type ProblemGroup = Schemas['ProblemGroup'];
 export type Outcomes = Schemas['Outcomes'];
-/** How a file is read. What is left out is recognised. */
+/** How a file is read. The service recognises the settings that are missing here. */
 export type ReadOptions = Record<string, string | number | null>;
 export interface SavedMapping {
   mapping: Mapping;
@@ -72,42 +73,9 @@ export function rejectedRowsAddress(id: string): string {
   return `${ROOT_PATH}/imports/${id}/rejected.csv`;
 }
 
-/** Upload a table. Only XMLHttpRequest tells the progress of an upload; `onprogress` gets the share that was sent. */
-export async function uploadTable(file: File, onprogress: (share: number) => void, signal: AbortSignal): Promise<Import> {
-  try {
-    return await send(file, onprogress, signal);
-  } catch (thrown) {
-    // The user may have signed in again in another tab: this tab's token belongs to a session that has ended.
-    const before = csrf.token;
-    if (!(thrown instanceof ApiError) || thrown.status !== 403 || !before) throw thrown;
-    await csrf.renew();
-    if (!csrf.token || csrf.token === before) throw thrown;
-    return send(file, onprogress, signal);
-  }
-}
-
-function send(file: File, onprogress: (share: number) => void, signal: AbortSignal): Promise<Import> {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    const form = new FormData();
-    form.append('file', file, file.name);
-    request.open('POST', `${ROOT_PATH}/imports`);
-    request.setRequestHeader('Accept', 'application/json');
-    if (csrf.token) request.setRequestHeader('X-CSRF-Token', csrf.token);
-    request.upload.onprogress = ({ loaded, total }) => onprogress(total ? loaded / total : 0);
-    request.onload = () => (request.status === 201 ? resolve(JSON.parse(request.responseText) as Import) : reject(new ApiError(problemOf(request))));
-    request.onerror = () => reject(new ApiError({ code: 'offline', status: 0 }));
-    request.onabort = () => reject(new DOMException('', 'AbortError'));
-    signal.addEventListener('abort', () => request.abort());
-    request.send(form);
-  });
-}
-
-function problemOf({ status, responseText }: XMLHttpRequest): Problem {
-  try {
-    return JSON.parse(responseText) as Problem;
-  } catch {
-    // A proxy's error page: it may have a smaller limit for uploads than the service.
-    return { code: status === 413 ? 'payload-too-large' : 'internal', status };
-  }
+/** Upload a table; `onProgress` gets the share that has been sent, from 0 to 1. */
+export async function uploadTable(file: File, onProgress: (share: number) => void, signal: AbortSignal): Promise<Import> {
+  const body = new FormData();
+  body.append('file', file, file.name);
+  return (await upload({ method: 'POST', path: '/imports', body, onProgress, signal })) as Import;
 }

@@ -1,5 +1,5 @@
 import { ApiError } from '../api/error';
-import { putFile } from '../api/putFile';
+import { upload } from '../api/upload';
 import { session } from '../api/session.svelte';
 import { withTabLock } from '../device/tabLock';
 import { readFile } from './fileStore';
@@ -29,7 +29,7 @@ export class Uploads {
     this.#queue = queue;
   }
 
-  /** Send what waits, after a run that is already under way. */
+  /** Send the waiting files, after a run that is already under way. */
   flush(): Promise<void> {
     clearTimeout(this.#retryTimer);
     const run = this.#lastRun.then(async () => {
@@ -70,7 +70,7 @@ export class Uploads {
     try {
       if (!file) throw new ApiError({ code: FILE_LOST, status: 400 });
       this.current = { uuid, share: 0 };
-      const record = await putFile(pathOf(item), file, (share) => (this.current = { uuid, share }));
+      const record = await upload({ method: 'PUT', path: pathOf(item), body: file, onProgress: (share) => (this.current = { uuid, share }) });
       await this.#queue.accept(item, record as StoredRecord);
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown;

@@ -26,15 +26,15 @@ class FileImportRead(Schema):
     state: Annotated[str, STATE] = kind_field(
         STATE,
         "`reading`: the preview is being made; `ready`: it can be applied; `applying`, `done`; `undoing`, `undone`; "
-        "`failed`: what was written was undone; `expired`: the file was removed before it was applied.",
+        "`failed`: its writes were undone; `expired`: the file was removed before it was applied.",
     )
     file: Text = kind_field(TEXT, "The name of the file.")
     bytes: Identity = kind_field(INTEGER, "The size of the file in bytes.")
     sha256: Code = kind_field(CODE, "The SHA-256 digest of the file, in hexadecimal.")
     resource: Imported | None = kind_field(IMPORTED, "What the rows become; null if it is not known yet.", None)
     mapping_name: Text | None = kind_field(TEXT, "The name of the mapping; null for a table with our columns.", None)
-    done: Identity = kind_field(INTEGER, "How much of `total` is done.", 0)
-    total: Identity = kind_field(INTEGER, "What is to be done; 0 if it is not known yet.", 0)
+    done: Identity = kind_field(INTEGER, "How many of `total` rows are processed.", 0)
+    total: Identity = kind_field(INTEGER, "How many rows there are; 0 if that is not known yet.", 0)
     created: Identity | None = kind_field(INTEGER, "How many records it made, or would make.", None)
     updated: Identity | None = kind_field(INTEGER, "How many records it changed, or would change.", None)
     conflict: Identity | None = kind_field(

@@ -41,7 +41,7 @@ class MappingPart(BaseModel):
 
 
 class ReadRules(MappingPart):
-    """How an import reads the file. It recognises what is left out."""
+    """How an import reads the file. It recognises the settings that are missing here."""
 
     format: Literal["csv", "tsv", "xlsx", "xls", "ods", "ndjson"] | None = Field(None, description="The format.")
     sheet: int | str | None = Field(None, description="The sheet of a workbook: its number from 1, or its name.")
@@ -192,7 +192,8 @@ class TableMapping(MappingPart):
         description="The fields, each with its rule; `attributes.NAME` for custom fields."
     )
     machine_fields: dict[str, FieldRule] = Field(
-        default_factory=dict, description="Fields of the machines that the rows name; they fill what is empty."
+        default_factory=dict,
+        description="Values for the machines that the rows name, by field. Only empty fields get them.",
     )
     types: dict[str, TypeMeaning] = Field(default_factory=dict, description="The meaning of log types, by code.")
     users: dict[str, UserMeaning] = Field(default_factory=dict, description="The users' names and roles, by trigram.")
