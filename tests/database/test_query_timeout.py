@@ -34,7 +34,7 @@ async def test_an_endless_query_is_cancelled_and_does_not_block_others(impatient
         assert [tuple(row) for row in await impatient.fetch(SHORT, {})] == [(1,)]
         responses += 1
         await asyncio.sleep(0.01)
-    assert responses > 5
+    assert responses > 2
     with pytest.raises(QueryTimeout):
         await endless
     # Later queries have the full time limit.

@@ -48,6 +48,7 @@ from machine_monitor.services.files.receiving import Files
 from machine_monitor.services.idempotency import IdempotencyStore
 from machine_monitor.services.imports.uploads.imports import Imports
 from machine_monitor.services.projections import maintenance
+from machine_monitor.services.projections.reliability import summing
 
 # Starlette tries routes in this order, so the most used come first.
 MODULES = (
@@ -69,6 +70,8 @@ MODULES = (
 GC_THRESHOLD = 20_000
 # The event loop waits this long for the interpreter's lock when another thread computes; Python's default is 5 ms.
 SWITCH_SECONDS = 0.001
+# What the service does in the background as long as it runs.
+PERIODIC_TASKS = (metrics.refresh_periodically, health.watch_file, summing.sum_periodically)
 EXPOSED = (
     "Content-Disposition",
     "ETag",
@@ -183,7 +186,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
         sys.setswitchinterval(SWITCH_SECONDS)
-        tasks = [asyncio.create_task(each(database)) for each in (metrics.refresh_periodically, health.watch_file)]
+        tasks = [asyncio.create_task(each(database)) for each in PERIODIC_TASKS]
         tasks.append(asyncio.create_task(app.state.imports.sweep_periodically()))
         yield
         for task in tasks:

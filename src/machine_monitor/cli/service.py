@@ -135,7 +135,7 @@ def verify(
         bool, typer.Option("--files", help="Also read every attachment, and compare its bytes with its digest.")
     ] = False,
 ) -> None:
-    """Compare the records with their history, verify its hash chain, and check schema, search index and counters.
+    """Compare the records with their history, verify its hash chain, and check schema and derived data.
 
     Prints the head of the history: keep it for a later --head.
     Exit status 1 if something was changed.

@@ -1,12 +1,12 @@
-"""Derived data: what it was built with, the last backup, and the counters of logs."""
+"""Derived data: what it was built with, the last backup, the counters of logs, and the sums of reliability."""
 
 from typing import Any, ClassVar
 
 from sqlalchemy import Index, text
 from sqlmodel import Field
 
-from machine_monitor.database.kinds import CODE, INTEGER, TEXT
-from machine_monitor.models.fields import Schema
+from machine_monitor.database.kinds import BOOLEAN, CODE, INTEGER, TEXT, TIME
+from machine_monitor.models.fields import Instant, Schema
 
 
 class Derived(Schema, table=True):
@@ -44,5 +44,29 @@ class LogCount(Schema, table=True):
     count: int = Field(sa_type=INTEGER.column_type)
 
 
+class ReliabilityMonth(Schema, table=True):
+    """Table of the reliability of machines by month: times in microseconds, and counts.
+
+    `start` is the start of the month, `carried` the stops that began before it. A month without stops and failures may
+    have no row. The last row of a machine has only `carried`: what came later is not summed up yet. See
+    docs/internals/reliability-sums.md.
+    """
+
+    __tablename__ = "reliability_months"
+    __table_args__: ClassVar[Any] = ({"sqlite_with_rowid": False},)
+
+    machine_id: int = Field(primary_key=True, sa_type=INTEGER.column_type)
+    start: Instant = Field(primary_key=True, sa_type=TIME.column_type)
+    is_claimed: bool = Field(sa_type=BOOLEAN.column_type)
+    down: int = Field(sa_type=INTEGER.column_type)
+    unplanned: int = Field(sa_type=INTEGER.column_type)
+    failure: int = Field(sa_type=INTEGER.column_type)
+    failures: int = Field(sa_type=INTEGER.column_type)
+    repairs: int = Field(sa_type=INTEGER.column_type)
+    repair: int = Field(sa_type=INTEGER.column_type)
+    carried: str | None = Field(default=None, sa_type=CODE.column_type)
+
+
 DERIVED = Derived.metadata.tables["derived"]
 LOG_COUNTS = LogCount.metadata.tables["log_counts"]
+RELIABILITY_MONTHS = ReliabilityMonth.metadata.tables["reliability_months"]

@@ -16,6 +16,7 @@ from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
 from machine_monitor.services.checks import comparison
 from machine_monitor.services.projections import counters, maintenance
+from machine_monitor.services.projections.reliability import summing
 
 Progress = Callable[[int, int], None]
 MAX_LISTED = 5
@@ -61,7 +62,7 @@ def inspect(tx: Transaction, expected: Head | None = None, progress: Progress | 
     faults += comparison.find_faults(tx, RESOURCES, progress)
     # A rebuild makes derived data from the records: it is no remedy while these may be forged.
     advice = DO_NOT_REBUILD if faults else REBUILD
-    derived = [*_counter_faults(tx)]
+    derived = [*_counter_faults(tx), *_sum_faults(tx)]
     if maintenance.is_search_current(tx):
         unusable = {each.schema_object for each in differing}
         searchable = [each for each in RESOURCES if SchemaObject("table", f"{each.name}_search") not in unusable]
@@ -77,8 +78,7 @@ def _search_faults(tx: Transaction, resources: Sequence[Resource], progress: Pro
         for what, find in DERIVED_TEXTS.items():
             ids = find(tx, resource)
             if ids:
-                listed = ", ".join(map(str, ids[:MAX_LISTED])) + (", ..." if len(ids) > MAX_LISTED else "")
-                yield f"The {what} of {resource.name} differs from {len(ids)} records ({listed})."
+                yield f"The {what} of {resource.name} differs from {len(ids)} records ({_listed(ids)})."
         if progress is not None:
             progress(done, len(resources))
 
@@ -86,3 +86,12 @@ def _search_faults(tx: Transaction, resources: Sequence[Resource], progress: Pro
 def _counter_faults(tx: Transaction) -> Iterator[str]:
     if wrong := counters.find_wrong_counters(tx):
         yield f"The counters of logs by {', '.join(wrong)} differ from the logs."
+
+
+def _sum_faults(tx: Transaction) -> Iterator[str]:
+    if wrong := summing.find_wrong_sums(tx):
+        yield f"The monthly sums of reliability of machines with the ids {_listed(wrong)} differ from the logs."
+
+
+def _listed(ids: Sequence[int]) -> str:
+    return ", ".join(map(str, ids[:MAX_LISTED])) + (", ..." if len(ids) > MAX_LISTED else "")

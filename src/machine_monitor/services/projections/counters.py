@@ -24,6 +24,7 @@ from machine_monitor.query.calendar import UNITS
 from machine_monitor.query.metrics import Counters
 from machine_monitor.query.schema import Reference, Referrer, Resource
 from machine_monitor.query.sql.counters import ALL_TIME, ZONE, counters_of, is_counter, row_clauses
+from machine_monitor.services.projections.reliability import invalidation
 
 # The key of a counter: its name (a field's, or of a partial counter), unit, period, value.
 Key = tuple[str, str, str, str]
@@ -78,7 +79,8 @@ def ensure_zone(database: Database, zone: ZoneInfo) -> bool:
 
 
 def rebuild(tx: Transaction, zone: ZoneInfo) -> None:
-    """Rebuild all counters in this zone."""
+    """Rebuild all counters in this zone, and delete the monthly sums, which are made again in the background."""
+    invalidation.clear(tx)
     # Lock the zone's row: concurrent writers wait for it, and then use the new zone.
     tx.execute(_zone_statement(tx.engine, lock="update"), {})
     for resource in COUNTED:

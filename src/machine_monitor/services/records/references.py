@@ -16,6 +16,7 @@ from machine_monitor.errors import Fault, invalid
 from machine_monitor.query.schema import Reference, Referrer, Resource
 from machine_monitor.query.sql.documents import all_records
 from machine_monitor.services.projections import counters, search_index
+from machine_monitor.services.projections.reliability import invalidation
 from machine_monitor.services.projections.search_index import IndexUpdate
 from machine_monitor.services.records.storage import StoredRecord
 from machine_monitor.suggestions import did_you_mean
@@ -107,6 +108,7 @@ def reassign(tx: Transaction, source: StoredRecord, receiver: StoredRecord, at: 
         keys["receiver"] = _foreign_key_value(referrer.reference, receiver)
         tx.execute(_reassign_statement(tx.engine, referrer), keys)
         counters.reassign(tx, referrer, keys["key"], keys["receiver"])
+    invalidation.enqueue_merge(tx, source.resource, source.id, receiver.id)
 
 
 def _propagate_to(tx: Transaction, referrer: Referrer, stored: StoredRecord, key: str, at: str) -> None:

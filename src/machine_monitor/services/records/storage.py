@@ -20,6 +20,7 @@ from machine_monitor.query.schema import ChildRows, Resource, Selection, field_a
 from machine_monitor.query.sql.documents import record_statement, records_after_id_statement, records_by_key_statement
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.projections import counters, search_index
+from machine_monitor.services.projections.reliability import invalidation
 from machine_monitor.services.projections.search_index import IndexUpdate
 
 
@@ -131,7 +132,7 @@ def insert(tx: Transaction, resource: Resource, new_records: Sequence[NewRecord]
         )
     for identity, new in zip(ids, new_records, strict=True):
         search_index.enqueue_update(tx, IndexUpdate(resource, identity, None, new.values))
-        counters.enqueue_update(tx, resource, None, {**new.values, **new.columns})
+        _update_projections(tx, resource, identity, None, {**new.values, **new.columns})
     return ids
 
 
@@ -155,19 +156,31 @@ def update(
             tx.execute(_delete_child_rows_statement(tx.engine, rows), {"parent": stored.id})
             _insert_child_rows(tx, rows, {stored.id: values[name]})
     search_index.enqueue_update(tx, IndexUpdate(resource, stored.id, stored.values, values))
-    counters.enqueue_update(tx, resource, stored.values, {**values, **columns})
+    _update_projections(tx, resource, stored.id, stored.values, {**values, **columns})
 
 
 def mark_deleted(tx: Transaction, stored: StoredRecord, at: str) -> None:
     """Soft-delete a record: it disappears from lists, its row and search words remain."""
     _set_deleted_at(tx, stored, at, deleted_at=tx.engine.to_db(at, TIME))
-    counters.enqueue_update(tx, stored.resource, stored.values, None)
+    _update_projections(tx, stored.resource, stored.id, stored.values, None)
 
 
 def restore(tx: Transaction, stored: StoredRecord, at: str) -> None:
     """Undo a soft delete: the record appears in lists again."""
     _set_deleted_at(tx, stored, at, deleted_at=None)
-    counters.enqueue_update(tx, stored.resource, None, stored.values)
+    _update_projections(tx, stored.resource, stored.id, None, stored.values)
+
+
+def _update_projections(
+    tx: Transaction,
+    resource: Resource,
+    record_id: int,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+) -> None:
+    """Update the counters, and delete the sums that the change makes wrong. None is a record that does not count."""
+    counters.enqueue_update(tx, resource, before, after)
+    invalidation.enqueue_change(tx, resource, record_id, before, after)
 
 
 def _set_deleted_at(tx: Transaction, stored: StoredRecord, at: str, deleted_at: Any) -> None:
@@ -202,6 +215,7 @@ def flush_buffers(tx: Transaction) -> None:
     """Free the memory of deferred work in a transaction that writes very many records (an import)."""
     tx.flush_deferred(search_index.write_all)
     counters.merge_pending(tx)
+    invalidation.merge_pending(tx)
     if tx.engine.single_writer:
         # Writing history entries early delays no other writer here: they wait for this transaction anyway.
         tx.flush_deferred(hash_chain.append)

@@ -4,12 +4,14 @@ They are sums, so that those of several machines add up; quotients are taken las
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from machine_monitor.query.stats_groups import seconds
+from machine_monitor.services.projections.reliability.carried import NOTHING, CarriedStops, Stop
 from machine_monitor.services.projections.reliability.intervals import (
+    FOREVER,
     CoveredTime,
     Intervals,
     RunningCount,
@@ -45,26 +47,57 @@ DEFINITION = {
 }
 
 
-class Stop(NamedTuple):
-    """The stop of one log: `kind` is failure, planned or external. An open one ends at FOREVER."""
+@dataclass
+class Stretch:
+    """A part [start, end) of the window, with the stops and failures from which its figures are computed.
+
+    `base` is an instant at or before `start`; `carried` are the stops that began before it, and `stops` those that
+    began after it, and before `end`. Without a base these are all.
+    """
 
     start: int
     end: int
-    kind: str
+    stops: Sequence[Stop]
+    failures: Sequence[int]
+    base: int | None = None
+    carried: CarriedStops = NOTHING
+
+    def merged_failures(self) -> Intervals:
+        """Return the merged failure stops."""
+        carried = [self.carried.failure] if self.carried.failure else []
+        return merge([*carried, *((stop.start, stop.end) for stop in self.stops if stop.kind == "failure")])
+
+    def covered(self, *kinds: str, carried_until: int | None) -> Intervals:
+        """Return the time that stops of these kinds cover; the carried ones cover it from `base` on."""
+        carried = [] if self.base is None or carried_until is None else [(self.base, carried_until)]
+        return merge([*carried, *((stop.start, stop.end) for stop in self.stops if stop.kind in kinds)])
+
+
+class MonthSums(NamedTuple):
+    """What was summed up for months of a machine, of which the first begins at `start`: times, and counts."""
+
+    start: int
+    down: int
+    unplanned: int
+    failure: int
+    failures: int
+    repairs: int
+    repair: int
 
 
 @dataclass
 class Machine:
-    """What is known of a machine: its first sign of life, when it was in service, its stops and other failures."""
+    """What is known of a machine in a window: when it was in service, and what its figures are computed from.
+
+    The stretches and the months of the sums do not overlap; in the rest of the window the machine had no stop.
+    `open_counts` has the number of open stops at the start of the months that the sums end with.
+    """
 
     first_sign: int
     in_service: Intervals
-    stops: list[Stop] = field(default_factory=list)
-    failures: list[int] = field(default_factory=list)
-
-    def merged_stops(self, *kinds: str) -> list[tuple[int, int]]:
-        """Return the time covered by the stops of these kinds."""
-        return merge((stop.start, stop.end) for stop in self.stops if stop.kind in kinds)
+    stretches: list[Stretch] = field(default_factory=list)
+    sums: list[MonthSums] = field(default_factory=list)
+    open_counts: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Figures(NamedTuple):
@@ -115,14 +148,46 @@ class FigureSums:
         """Add the figures of a machine."""
         start, end = self._windows.span
         required = [*intersect([(max(machine.first_sign, start), end)], machine.in_service)]
-        failure_stops = machine.merged_stops("failure")
         self._required.add(required)
-        self._failure.add(intersect(failure_stops, required))
-        self._unplanned.add(intersect(machine.merged_stops("failure", "external"), required))
-        self._down.add(intersect(machine.merged_stops("failure", "external", "planned"), required))
-        self._count_failures(failure_stops, machine.failures)
-        for stop in machine.stops:
-            self._open_stops.add(self._windows.ends_within(stop.start, stop.end))
+        for stretch in machine.stretches:
+            self._add_stretch(stretch, required)
+        for sums in machine.sums:
+            self._add_sums(sums)
+        for instant, count in machine.open_counts:
+            self._open_stops.add(self._windows.ends_within(instant - 1, instant + 1), count)
+
+    def _add_stretch(self, stretch: Stretch, required: Intervals) -> None:
+        span = [*intersect(required, [(stretch.start, stretch.end)])]
+        failures, carried = stretch.merged_failures(), stretch.carried
+        self._failure.add(intersect(failures, span))
+        unplanned = stretch.covered("failure", "external", carried_until=carried.unplanned_until)
+        self._unplanned.add(intersect(unplanned, span))
+        down = stretch.covered("failure", "external", "planned", carried_until=carried.down_until)
+        self._down.add(intersect(down, span))
+        self._count_failures(stretch, failures)
+        for stop in stretch.stops:
+            self._open_stops.add(self._ends_within(stretch, stop.start, stop.end))
+        for end in carried.ends:
+            self._open_stops.add(self._ends_within(stretch, stretch.start, end))
+        self._open_stops.add(self._ends_within(stretch, stretch.start, FOREVER), carried.open_count)
+
+    def _ends_within(self, stretch: Stretch, start: int, end: int) -> range:
+        """Return the positions of the windows whose end lies in the stretch, its own end included, and in a stop."""
+        return self._windows.ends_within(max(start, stretch.start), min(end, stretch.end + 1))
+
+    def _add_sums(self, sums: MonthSums) -> None:
+        position = self._windows.position_of(sums.start)
+        if position is None:
+            return
+        for covered, time in (
+            (self._down, sums.down),
+            (self._unplanned, sums.unplanned),
+            (self._failure, sums.failure),
+        ):
+            covered.add_time(position, time)
+        self._failures[position] += sums.failures
+        self._repairs[position] += sums.repairs
+        self._repair[position] += sums.repair
 
     def figures(self) -> Iterator[Figures]:
         """Yield the figures of each window."""
@@ -131,20 +196,20 @@ class FigureSums:
         for values in zip(*(covered.totals() for covered in times), *counts, strict=True):
             yield Figures(*values)
 
-    def _count_failures(self, stops: Intervals, failures: list[int]) -> None:
+    def _count_failures(self, stretch: Stretch, stops: Intervals) -> None:
         for start, end in stops:
-            self._increase(self._failures, start)
-            self._increase(self._repairs, end)
-            self._increase(self._repair, end, end - start)
+            self._increase(stretch, self._failures, start)
+            self._increase(stretch, self._repairs, end)
+            self._increase(stretch, self._repair, end, end - start)
         is_within_stop = _membership(stops)
-        for instant in failures:
+        for instant in stretch.failures:
             if not is_within_stop(instant):
-                self._increase(self._failures, instant)
+                self._increase(stretch, self._failures, instant)
 
-    def _increase(self, counts: list[int], instant: int, by: int = 1) -> None:
-        """Increase the count of the window in which the instant lies, if there is one."""
+    def _increase(self, stretch: Stretch, counts: list[int], instant: int, by: int = 1) -> None:
+        """Increase the count of the window in which the instant lies, if it lies in the stretch too."""
         position = self._windows.position_of(instant)
-        if position is not None:
+        if position is not None and stretch.start <= instant < stretch.end:
             counts[position] += by
 
 

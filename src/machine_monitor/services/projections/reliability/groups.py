@@ -12,10 +12,16 @@ from machine_monitor.query import calendar
 from machine_monitor.query.sql.filters import compile_filters
 from machine_monitor.query.stats_groups import MAX_GROUPS
 from machine_monitor.services.projections.reliability import reading
+from machine_monitor.services.projections.reliability.facts import (
+    FactWindow,
+    fact_window,
+    facts_statement,
+    machines_statement,
+)
 from machine_monitor.services.projections.reliability.figures import DEFINITION, Figures, FigureSums
 from machine_monitor.services.projections.reliability.intervals import Windows
 from machine_monitor.services.projections.reliability.request import ReliabilityQuery, buckets_of, machine_field
-from machine_monitor.services.projections.reliability.rows import fetch_rows, window_values
+from machine_monitor.services.projections.reliability.rows import fetch_rows
 
 
 class GroupKey(NamedTuple):
@@ -29,18 +35,20 @@ async def fetch(database: Database, query: ReliabilityQuery) -> bytes:
     """Return the response body."""
     engine = database.engine
     filter_key, values = compile_filters(engine, MACHINES, query.conditions, ())
-    values |= window_values(engine, query.start, query.end)
+    zone, uses_sums = query.time_context.zone, query.unit in (None, "month", "year")
+    window = fact_window(query.start, query.end, zone, uses_sums=uses_sums)
     fields = tuple(machine_field(name) for name in query.fields)
     machines = await database.fetch(
-        await database.get_statement(reading.machines_statement, engine, filter_key, fields), values
+        await database.get_statement(machines_statement, engine, filter_key, fields), values
     )
-    facts = await fetch_rows(
-        database, await database.get_statement(reading.facts_statement, engine, filter_key), values
-    )
-    return await database.compute(_to_json, engine, query, machines, facts)
+    statement = await database.get_statement(facts_statement, engine, filter_key, query.unit is not None)
+    rows = await fetch_rows(database, statement, {**values, **window.binds(engine)})
+    return await database.compute(_to_json, engine, query, window, machines, rows)
 
 
-def _to_json(engine: Engine, query: ReliabilityQuery, rows: Sequence[Sequence], facts: Sequence[Sequence]) -> bytes:
+def _to_json(
+    engine: Engine, query: ReliabilityQuery, window: FactWindow, rows: Sequence[Sequence], facts: Sequence[Sequence]
+) -> bytes:
     kinds = [MACHINES.fields[machine_field(name)].kind for name in query.fields]
     values_of = {
         identity: tuple(engine.from_db(value, kind) for value, kind in zip(values, kinds, strict=True))
@@ -51,7 +59,7 @@ def _to_json(engine: Engine, query: ReliabilityQuery, rows: Sequence[Sequence], 
     shown = keys[:MAX_GROUPS]
     bounds = [*(start for _, start in buckets), calendar.epoch_microseconds(query.end)]
     sums = _empty_sums(shown, bounds)
-    machines = reading.read_machines(facts, {identity: in_service for identity, in_service, *_ in rows})
+    machines = reading.read_machines(facts, window, {identity: in_service for identity, in_service, *_ in rows})
     for identity, machine in machines.items():
         if values_of[identity] in sums:
             sums[values_of[identity]].add(machine)

@@ -70,11 +70,11 @@ class RunningCount:
     def __init__(self, windows: Windows) -> None:
         self._changes = [0] * (windows.count + 1)
 
-    def add(self, positions: range) -> None:
-        """Add 1 to each window of a range."""
+    def add(self, positions: range, number: int = 1) -> None:
+        """Add a number to each window of a range."""
         if positions:
-            self._changes[positions.start] += 1
-            self._changes[positions.stop] -= 1
+            self._changes[positions.start] += number
+            self._changes[positions.stop] -= number
 
     def totals(self) -> list[int]:
         """Return the number of each window."""
@@ -104,6 +104,10 @@ class CoveredTime:
                 self._partly[first] += self._windows.start_of(first + 1) - start
                 self._partly[last] += end - self._windows.start_of(last)
                 self._wholly.add(range(first + 1, last))
+
+    def add_time(self, position: int, time: int) -> None:
+        """Add time that intervals in one window cover."""
+        self._partly[position] += time
 
     def totals(self) -> list[int]:
         """Return the covered time of each window."""

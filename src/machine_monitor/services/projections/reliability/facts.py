@@ -1,0 +1,273 @@
+"""Read the facts from which the figures of machines are computed.
+
+The facts of whole months are their sums, see docs/internals/reliability-sums.md. Those of the other parts of the
+window, and of the months that are not summed up, are the logs.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+)
+from sqlalchemy import union_all as sql_union_all
+
+from machine_monitor.database import instants
+from machine_monitor.database.engines import Engine
+from machine_monitor.database.kinds import CODE, INTEGER, TIME
+from machine_monitor.database.statements import Statement, compile_statement, statement_cache
+from machine_monitor.models import DERIVED, HISTORY, LOG_TYPES, LOGS, MACHINES, RELIABILITY_MONTHS
+from machine_monitor.models.log import CANCELLED, is_failure, stop_kind
+from machine_monitor.query import calendar
+from machine_monitor.query.language.times import EARLIEST
+from machine_monitor.query.lists import LIMIT_PARAM
+from machine_monitor.query.sql.counters import ZONE
+from machine_monitor.query.sql.filters import FilterKey, where
+from machine_monitor.services.projections.reliability import months
+from machine_monitor.services.projections.reliability.rows import window_bound
+
+# The kinds of facts.
+SIGN_OF_LIFE, SERVICE_ENTRY, STOP, FAILURE, BASE, SUMS = range(6)
+IN_SERVICE = "in_service"
+# The columns of the sums, in the order of the fields of `MonthSums`.
+SUMMED = ("down", "unplanned", "failure", "failures", "repairs", "repair")
+
+
+class Fact(NamedTuple):
+    """A row of `facts_statement`: something known of a machine.
+
+    `start` and `end` are instants in microseconds since 1970; `end` is the entry's number in a SERVICE_ENTRY. `text` is
+    the kind of a stop, the operation and the changes of an entry, or the carried stops of a BASE. That of SUMS has the
+    numbers, separated by blanks, and the carried stops; without a `start` these are the sums of all whole months.
+    """
+
+    machine_id: int
+    kind: int
+    start: int | None
+    end: int | None
+    text: str | None
+
+
+class FactWindow(NamedTuple):
+    """The window [start, end), and the span of whole months in it, [first_month, last_month).
+
+    The sums of months are used for this span. If there is none, `last_month` is `start`, and `first_month` is `end`.
+    """
+
+    start: datetime
+    end: datetime
+    first_month: datetime
+    last_month: datetime
+    zone: ZoneInfo
+
+    def binds(self, engine: Engine) -> dict[str, Any]:
+        """Return the values of the binds of `facts_statement`, but for those of the filters and the limit."""
+        bounds = {
+            "from": self.start,
+            "to": self.end,
+            "first_month": self.first_month,
+            "last_month": self.last_month,
+            "beginning": EARLIEST,
+        }
+        times = {name: engine.to_db(instants.format_instant(instant), TIME) for name, instant in bounds.items()}
+        return {**times, "zone": self.zone.key}
+
+    @property
+    def microseconds(self) -> tuple[int, int, int]:
+        """The start, the end and the first month in microseconds since 1970."""
+        start, end, first_month = map(calendar.epoch_microseconds, (self.start, self.end, self.first_month))
+        return start, end, first_month
+
+
+def fact_window(start: datetime, end: datetime, zone: ZoneInfo, *, uses_sums: bool) -> FactWindow:
+    """Return the window with its whole months, or without any if their sums are of no use."""
+    span = months.whole_months(start, end, zone) if uses_sums else None
+    if span is None:
+        return FactWindow(start, end, end, start, zone)
+    return FactWindow(start, end, *map(months.to_datetime, span), zone)
+
+
+@statement_cache(64)
+def machines_statement(engine: Engine, filter_key: FilterKey, fields: tuple[str, ...]) -> Statement:
+    """Compile the machines that the filters choose: id, whether in service now, and the values of these fields."""
+    machines = MACHINES.table
+    values = [machines.c[name].label(f"k{i}") for i, name in enumerate(fields)]
+    query = select(machines.c.id, machines.c[IN_SERVICE], *values).where(*where(engine, filter_key))
+    return compile_statement(engine, query)
+
+
+@statement_cache(64)
+def facts_statement(engine: Engine, filter_key: FilterKey, by_month: bool) -> Statement:  # noqa: FBT001 -- a cache key
+    """Compile the facts of these machines in a `FactWindow`; `by_month` returns the sums of each month by itself."""
+    return _compile(engine, where(engine, filter_key), by_month=by_month)
+
+
+@statement_cache(2)
+def facts_of_machine_statement(engine: Engine) -> Statement:
+    """Compile the facts of the machine with the id `machine` in a `FactWindow`."""
+    is_machine = MACHINES.table.c.id == bindparam("machine", type_=INTEGER.column_type)
+    return _compile(engine, [is_machine], by_month=False)
+
+
+def _compile(engine: Engine, clauses: Sequence[ColumnElement], *, by_month: bool) -> Statement:
+    bases = _bases(clauses)
+    branches = [
+        *_signs_of_life(engine, clauses),
+        _service_entries(engine, bases),
+        *_stops(engine, bases),
+        *_failures(engine, bases),
+        _carried_stops(engine, bases),
+        _sums(engine, bases, by_month=by_month),
+    ]
+    return compile_statement(engine, sql_union_all(*branches).limit(LIMIT_PARAM))
+
+
+def _fact(
+    machine_id: ColumnElement,
+    kind: int,
+    start: ColumnElement | None,
+    end: ColumnElement | None = None,
+    text: ColumnElement | None = None,
+) -> Select:
+    columns = (
+        machine_id,
+        literal_column(str(kind)),
+        cast(null(), BigInteger) if start is None else start,
+        cast(null(), BigInteger) if end is None else end,
+        cast(null(), Text) if text is None else text,
+    )
+    return select(*[column.label(name) for column, name in zip(columns, Fact._fields, strict=True)])
+
+
+def _bases(clauses: Sequence[ColumnElement]) -> CTE:
+    """Select the machines with the start of the last month that is summed up before the window, and in it.
+
+    The carried stops of that month stand for all earlier logs.
+    """
+    machines, kept = MACHINES.table, RELIABILITY_MONTHS
+    in_this_zone = (
+        select(DERIVED.c.name)
+        .where(
+            DERIVED.c.name == literal_column(f"'{ZONE}'"), DERIVED.c.value == bindparam("zone", type_=CODE.column_type)
+        )
+        .exists()
+    )
+
+    def last_start(bound: str) -> ColumnElement:
+        found = select(func.max(kept.c.start)).where(
+            kept.c.machine_id == machines.c.id, kept.c.start <= window_bound(bound), kept.c.is_claimed.is_(False)
+        )
+        return found.where(in_this_zone).correlate(machines).scalar_subquery().label(f"{bound}_base")
+
+    return select(machines.c.id, last_start("from"), last_start("last_month")).where(*clauses).cte("bases")
+
+
+def _before_whole_months(bases: CTE, at: ColumnElement, *, since: ColumnElement | None = None) -> list[ColumnElement]:
+    earliest = func.coalesce(bases.c.from_base, window_bound("beginning")) if since is None else since
+    return [at >= earliest, at < window_bound("first_month")]
+
+
+def _after_summed_months(bases: CTE, at: ColumnElement) -> list[ColumnElement]:
+    first_month, base = window_bound("first_month"), bases.c.last_month_base
+    return [at >= case((base > first_month, base), else_=first_month), at < window_bound("to")]
+
+
+def _signs_of_life(engine: Engine, clauses: Sequence[ColumnElement]) -> list[Select]:
+    machines, logs = MACHINES.table, LOGS.table
+    first_log, first_stop = (
+        select(logs.c[name])
+        .where(logs.c.machine_id == machines.c.id, logs.c[name].is_not(None), *counted_logs())
+        .order_by(logs.c[name])
+        .limit(literal_column("1"))
+        .correlate(machines)
+        .scalar_subquery()
+        for name in ("started_at", "down_from")
+    )
+    return [
+        _fact(machines.c.id, SIGN_OF_LIFE, engine.microseconds(instant)).where(*clauses)
+        for instant in (machines.c.created_at, first_log, first_stop)
+    ]
+
+
+def _service_entries(engine: Engine, bases: CTE) -> Select:
+    history = HISTORY.table
+    text = history.c.op.concat(literal_column("' '")).concat(cast(history.c.changes, Text))
+    return _fact(history.c.record_id, SERVICE_ENTRY, engine.microseconds(history.c.at), history.c.seq, text).where(
+        history.c.resource == literal_column(f"'{MACHINES.name}'"),
+        history.c.record_id.in_(select(bases.c.id)),
+        cast(history.c.changes, Text).like(literal_column(f"'%\"{IN_SERVICE}\"%'")),
+    )
+
+
+def _stops(engine: Engine, bases: CTE) -> list[Select]:
+    logs, types = LOGS.table, LOG_TYPES.table
+    end = engine.microseconds(logs.c.down_to)
+    kind = stop_kind(types.c.counts_as_failure, logs.c.down_kind)
+    stops = (
+        _fact(logs.c.machine_id, STOP, engine.microseconds(logs.c.down_from), end, kind)
+        .select_from(bases.join(logs, logs.c.machine_id == bases.c.id).outerjoin(types, types.c.code == logs.c.type))
+        .where(*counted_logs(), logs.c.down_from.is_not(None))
+    )
+    at = logs.c.down_from
+    return [stops.where(*_before_whole_months(bases, at)), stops.where(*_after_summed_months(bases, at))]
+
+
+def _failures(engine: Engine, bases: CTE) -> list[Select]:
+    """Select the failures without a stop."""
+    logs, types = LOGS.table, LOG_TYPES.table
+    failures = (
+        _fact(logs.c.machine_id, FAILURE, engine.microseconds(logs.c.started_at))
+        .select_from(bases.join(logs, logs.c.machine_id == bases.c.id).outerjoin(types, types.c.code == logs.c.type))
+        .where(
+            logs.c.deleted_at.is_(None),
+            logs.c.down_from.is_(None),
+            is_failure(types.c.counts_as_failure, logs.c.status, logs.c.down_kind),
+        )
+    )
+    at = logs.c.started_at
+    before = _before_whole_months(bases, at, since=window_bound("from"))
+    return [failures.where(*before), failures.where(*_after_summed_months(bases, at))]
+
+
+def _carried_stops(engine: Engine, bases: CTE) -> Select:
+    kept = RELIABILITY_MONTHS
+    is_base = or_(kept.c.start == bases.c.from_base, kept.c.start == bases.c.last_month_base)
+    return _fact(kept.c.machine_id, BASE, engine.microseconds(kept.c.start), None, kept.c.carried).select_from(
+        bases.join(kept, and_(kept.c.machine_id == bases.c.id, is_base))
+    )
+
+
+def _sums(engine: Engine, bases: CTE, *, by_month: bool) -> Select:
+    kept, blank = RELIABILITY_MONTHS, literal_column("' '")
+    text: ColumnElement = literal_column("''", Text)
+    for name in SUMMED:
+        number = kept.c[name] if by_month else cast(func.sum(kept.c[name]), BigInteger)
+        text = text.concat(cast(number, Text)).concat(blank)
+    text = text.concat(func.coalesce(kept.c.carried, literal_column("''"))) if by_month else text
+    start = engine.microseconds(kept.c.start) if by_month else None
+    summed = and_(kept.c.start >= window_bound("first_month"), kept.c.start < bases.c.last_month_base)
+    found = _fact(kept.c.machine_id, SUMS, start, None, text).select_from(
+        bases.join(kept, and_(kept.c.machine_id == bases.c.id, kept.c.is_claimed.is_(False), summed))
+    )
+    return found if by_month else found.group_by(kept.c.machine_id)
+
+
+def counted_logs() -> list[ColumnElement]:
+    """Return the clauses that leave out the logs that count for nothing."""
+    logs = LOGS.table
+    return [logs.c.deleted_at.is_(None), logs.c.status != CANCELLED]
