@@ -149,6 +149,8 @@ class SqliteDriver:
         except TimeoutError:
             raise DatabaseBusy from None
         query = asyncio.ensure_future(self._use(reader, statement, values))
+        # Nobody waits for the error of a query that was cancelled: asyncio would log it as lost.
+        query.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         timer = asyncio.get_running_loop().call_later(self._query_timeout, _interrupt, reader, query)
         try:
             return list(await asyncio.shield(query))
