@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     ColumnElement,
     Select,
+    Subquery,
     Text,
     and_,
     bindparam,
@@ -154,37 +154,38 @@ def _fact(
     return select(*[column.label(name) for column, name in zip(columns, Fact._fields, strict=True)])
 
 
-def _bases(clauses: Sequence[ColumnElement]) -> CTE:
-    """Select the machines with the start of the last month that is summed up before the window, and in it.
+def _bases(clauses: Sequence[ColumnElement]) -> Subquery:
+    """Select the machines, and between which times the logs of each are read, before and after the summed months.
 
-    The carried stops of that month stand for all earlier logs.
+    A base is the start of the last month whose row is to be used; its carried stops stand for all earlier logs. The
+    bounds are columns, not binds: SQLite would otherwise read all logs in them, and then look for their machine. It is
+    no CTE: SQLite 3.40 expects a million rows of the second use of one, and reads all logs to make a Bloom filter.
     """
     machines, kept = MACHINES.table, RELIABILITY_MONTHS
-    in_this_zone = (
-        select(DERIVED.c.name)
-        .where(
-            DERIVED.c.name == literal_column(f"'{ZONE}'"), DERIVED.c.value == bindparam("zone", type_=CODE.column_type)
-        )
-        .exists()
-    )
+    zone = bindparam("zone", type_=CODE.column_type)
+    is_stored_zone = and_(DERIVED.c.name == literal_column(f"'{ZONE}'"), DERIVED.c.value == zone)
+    in_this_zone = select(DERIVED.c.name).where(is_stored_zone).exists()
 
     def last_start(bound: str) -> ColumnElement:
         found = select(func.max(kept.c.start)).where(
             kept.c.machine_id == machines.c.id, kept.c.start <= window_bound(bound), kept.c.is_claimed.is_(False)
         )
-        return found.where(in_this_zone).correlate(machines).scalar_subquery().label(f"{bound}_base")
+        return found.where(in_this_zone).correlate(machines).scalar_subquery()
 
-    return select(machines.c.id, last_start("from"), last_start("last_month")).where(*clauses).cte("bases")
-
-
-def _before_whole_months(bases: CTE, at: ColumnElement, *, since: ColumnElement | None = None) -> list[ColumnElement]:
-    earliest = func.coalesce(bases.c.from_base, window_bound("beginning")) if since is None else since
-    return [at >= earliest, at < window_bound("first_month")]
-
-
-def _after_summed_months(bases: CTE, at: ColumnElement) -> list[ColumnElement]:
-    first_month, base = window_bound("first_month"), bases.c.last_month_base
-    return [at >= case((base > first_month, base), else_=first_month), at < window_bound("to")]
+    first_month = window_bound("first_month")
+    found = select(
+        machines.c.id, last_start("from").label("base_before"), last_start("last_month").label("base_after")
+    ).where(*clauses)
+    base = found.subquery()
+    after = case((base.c.base_after > first_month, base.c.base_after), else_=first_month)
+    bounds = {
+        "stops_before": func.coalesce(base.c.base_before, window_bound("beginning")),
+        "failures_before": window_bound("from"),
+        "before_ends": first_month,
+        "after": after,
+        "after_ends": window_bound("to"),
+    }
+    return select(*base.c, *[bound.label(name) for name, bound in bounds.items()]).subquery("bases")
 
 
 def _signs_of_life(engine: Engine, clauses: Sequence[ColumnElement]) -> list[Select]:
@@ -204,7 +205,7 @@ def _signs_of_life(engine: Engine, clauses: Sequence[ColumnElement]) -> list[Sel
     ]
 
 
-def _service_entries(engine: Engine, bases: CTE) -> Select:
+def _service_entries(engine: Engine, bases: Subquery) -> Select:
     history = HISTORY.table
     text = history.c.op.concat(literal_column("' '")).concat(cast(history.c.changes, Text))
     return _fact(history.c.record_id, SERVICE_ENTRY, engine.microseconds(history.c.at), history.c.seq, text).where(
@@ -214,7 +215,7 @@ def _service_entries(engine: Engine, bases: CTE) -> Select:
     )
 
 
-def _stops(engine: Engine, bases: CTE) -> list[Select]:
+def _stops(engine: Engine, bases: Subquery) -> list[Select]:
     logs, types = LOGS.table, LOG_TYPES.table
     end = engine.microseconds(logs.c.down_to)
     kind = stop_kind(types.c.counts_as_failure, logs.c.down_kind)
@@ -223,11 +224,11 @@ def _stops(engine: Engine, bases: CTE) -> list[Select]:
         .select_from(bases.join(logs, logs.c.machine_id == bases.c.id).outerjoin(types, types.c.code == logs.c.type))
         .where(*counted_logs(), logs.c.down_from.is_not(None))
     )
-    at = logs.c.down_from
-    return [stops.where(*_before_whole_months(bases, at)), stops.where(*_after_summed_months(bases, at))]
+    at, since = logs.c.down_from, bases.c.stops_before
+    return [stops.where(at >= since, at < bases.c.before_ends), stops.where(*_after_summed_months(bases, at))]
 
 
-def _failures(engine: Engine, bases: CTE) -> list[Select]:
+def _failures(engine: Engine, bases: Subquery) -> list[Select]:
     """Select the failures without a stop."""
     logs, types = LOGS.table, LOG_TYPES.table
     failures = (
@@ -239,20 +240,23 @@ def _failures(engine: Engine, bases: CTE) -> list[Select]:
             is_failure(types.c.counts_as_failure, logs.c.status, logs.c.down_kind),
         )
     )
-    at = logs.c.started_at
-    before = _before_whole_months(bases, at, since=window_bound("from"))
-    return [failures.where(*before), failures.where(*_after_summed_months(bases, at))]
+    at, since = logs.c.started_at, bases.c.failures_before
+    return [failures.where(at >= since, at < bases.c.before_ends), failures.where(*_after_summed_months(bases, at))]
 
 
-def _carried_stops(engine: Engine, bases: CTE) -> Select:
+def _after_summed_months(bases: Subquery, at: ColumnElement) -> list[ColumnElement]:
+    return [at >= bases.c.after, at < bases.c.after_ends]
+
+
+def _carried_stops(engine: Engine, bases: Subquery) -> Select:
     kept = RELIABILITY_MONTHS
-    is_base = or_(kept.c.start == bases.c.from_base, kept.c.start == bases.c.last_month_base)
+    is_base = or_(kept.c.start == bases.c.base_before, kept.c.start == bases.c.base_after)
     return _fact(kept.c.machine_id, BASE, engine.microseconds(kept.c.start), None, kept.c.carried).select_from(
         bases.join(kept, and_(kept.c.machine_id == bases.c.id, is_base))
     )
 
 
-def _sums(engine: Engine, bases: CTE, *, by_month: bool) -> Select:
+def _sums(engine: Engine, bases: Subquery, *, by_month: bool) -> Select:
     kept, blank = RELIABILITY_MONTHS, literal_column("' '")
     text: ColumnElement = literal_column("''", Text)
     for name in SUMMED:
@@ -260,7 +264,7 @@ def _sums(engine: Engine, bases: CTE, *, by_month: bool) -> Select:
         text = text.concat(cast(number, Text)).concat(blank)
     text = text.concat(func.coalesce(kept.c.carried, literal_column("''"))) if by_month else text
     start = engine.microseconds(kept.c.start) if by_month else None
-    summed = and_(kept.c.start >= window_bound("first_month"), kept.c.start < bases.c.last_month_base)
+    summed = and_(kept.c.start >= window_bound("first_month"), kept.c.start < bases.c.base_after)
     found = _fact(kept.c.machine_id, SUMS, start, None, text).select_from(
         bases.join(kept, and_(kept.c.machine_id == bases.c.id, kept.c.is_claimed.is_(False), summed))
     )
