@@ -13,6 +13,7 @@ from machine_monitor.api.openapi.parameters import (
     list_parameters,
     pareto_parameters,
     reliability_parameters,
+    report_parameters,
     selection_parameters,
     stats_parameters,
 )
@@ -160,6 +161,16 @@ def pareto_operation(resource: Resource) -> dict[str, Any]:
 def reliability_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of reliability."""
     return _summary(ReliabilityGroups, reliability_parameters(resource))
+
+
+def report_operation(resource: Resource, media_type: str) -> dict[str, Any]:
+    """Decorator arguments of a report in this format."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        "response_class": Response,
+        "responses": {200: {"content": content, "headers": DISPOSITION}, **problem_responses(*ANYWHERE, 422)},
+        "openapi_extra": {"parameters": report_parameters(resource)},
+    }
 
 
 def _summary(model: type[BaseModel], parameters: list[dict[str, Any]]) -> dict[str, Any]:
