@@ -174,7 +174,8 @@ class Language:
         if value is None:
             return "\u2013"
         # Adding 0 turns a rounded -0.0 into 0.0.
-        text = f"{round(value, decimals) + 0:{'+' if signed else ''},.{decimals}f}"
+        rounded = round(value, decimals) + 0
+        text = f"{rounded:{'+' if signed and rounded else ''},.{decimals}f}"
         marks = {",": self.thousands, ".": self.decimal, "-": _MINUS}
         return "".join(marks.get(character, character) for character in text)
 
