@@ -83,7 +83,7 @@ def report(
     period: Annotated[
         str,
         typer.Argument(
-            metavar="[PERIOD]",
+            metavar="PERIOD",
             help="week, month or year (the last whole one), this-week and so on (until now), "
             "or 2026-W47, 2026-11, 2026, 2026-11-02..2026-11-08.",
         ),
