@@ -176,6 +176,8 @@ async def test_an_unfinished_week_is_compared_with_the_same_part_of_the_one_befo
         ({"from": "2025-10-26", "to": "2025-10-20"}, "from"),
         ({"from": "2025-12-01"}, "from"),
         ({"from": "soon"}, "from"),
+        ({"from": "1970-01-01", "to": "1970-01-31"}, "from"),
+        ({"from": "1980-01-01T01:00Z"}, "from"),
         ({"language": "de"}, "language"),
         ({"type": "error"}, "type"),
         ({"group_by": "machine"}, "group_by"),

@@ -79,7 +79,20 @@ def test_a_period_and_the_one_before(text, name, span, before, span_before):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "weak", "2026-W54", "2026-13", "2026-02-30", "2026-03-02..2026-03-01", "2026-W15", "9999", "0001-W01"]
+    "text",
+    [
+        "",
+        "weak",
+        "2026-W54",
+        "2026-13",
+        "2026-02-30",
+        "2026-03-02..2026-03-01",
+        "2026-W15",
+        "9999",
+        "0001-W01",
+        "1970",
+        "1970-01",
+    ],
 )
 def test_what_is_no_period(text):
     with pytest.raises(BadPeriod):

@@ -48,11 +48,12 @@ def parse_period(text: str, time_context: TimeContext) -> Period:
     try:
         first, end = _days(text)
         found = _period(first, end, time_context)
+        is_readable = begins_within_times(period_before(found, time_context))
     except (ValueError, OverflowError):
         message = f"'{text}' is not a period.{did_you_mean(text, [*LAST_WHOLE, *CURRENT])} {EXPECTED}"
         raise BadPeriod(message) from None
-    if not EARLIEST < found.start < time_context.now:
-        message = f"'{text}' must begin before now, and after 1970."
+    if not is_readable or found.start >= time_context.now:
+        message = f"'{text}' must begin before now, and the period before it after 1970."
         raise BadPeriod(message)
     return _until_now(found, time_context)
 
@@ -76,7 +77,7 @@ def period_before(period: Period, time_context: TimeContext) -> Period:
     zone = time_context.zone
     first, end = calendar.local_date(period.start, zone), calendar.local_date(period.whole_end, zone)
     if _start_of(first, time_context) != period.start or _start_of(end, time_context) != period.whole_end:
-        start = max(EARLIEST, period.start - (period.whole_end - period.start))
+        start = period.start - (period.whole_end - period.start)
         return replace(period_of_window(start, period.start, time_context), end=start + (period.end - period.start))
     first_before = _first_before(first, end)
     found = _period(first_before, first, time_context)
@@ -84,6 +85,11 @@ def period_before(period: Period, time_context: TimeContext) -> Period:
         return found
     local_end = period.end.astimezone(zone).replace(tzinfo=None) - (first - first_before)
     return replace(found, end=min(local_to_utc(local_end, zone)[0], found.whole_end))
+
+
+def begins_within_times(period: Period) -> bool:
+    """Whether the period begins at a time that a query can have: after 1970."""
+    return period.start >= EARLIEST
 
 
 def _before_today(name: str, time_context: TimeContext) -> Period:

@@ -24,6 +24,7 @@ from machine_monitor.services.projections.reliability.request import (
 from machine_monitor.services.projections.reports.periods import (
     DEFAULT,
     Period,
+    begins_within_times,
     parse_period,
     period_before,
     period_of_window,
@@ -108,6 +109,8 @@ def parse_report_query(pairs: QueryPairs, time_context: TimeContext, base_url: s
             parser.add_fault("from", "'from' must be before 'to' and before now.")
         else:
             period = period_of_window(window.start, end, time_context)
+            if not begins_within_times(period_before(period, time_context)):
+                parser.add_fault("from", "'from' is too early: the period before it must begin after 1970.")
     elif window.end is not None:
         parser.add_fault("to", "'to' needs 'from'. Without both, the report is of the last whole week.")
     parser.raise_faults()
