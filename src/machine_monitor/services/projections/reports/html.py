@@ -58,15 +58,16 @@ class _Page:
         yield f"<h1>{escape(title)}</h1>"
         for name, each in (("period", period), ("before", self._report.before)):
             span = " \u2013 ".join(self._language.moment(moment, self._zone) for moment in (each.start, each.end))
-            yield f"<p>{escape(texts[name])}: {escape(each.name)} ({span}, {escape(self._zone.key)})</p>"
+            yield f"<p>{escape(texts[name] + texts['colon'])}{escape(each.name)} ({span}, {escape(self._zone.key)})</p>"
         if self._query.filters:
             chosen = ", ".join(f"{name}={value}" for name, value in self._query.filters)
-            yield f"<p>{escape(texts['machines_chosen'])}: {escape(chosen)}</p>"
+            yield f"<p>{escape(texts['machines_chosen'] + texts['colon'])}{escape(chosen)}</p>"
         if period.end < period.whole_end:
             yield f'<p class="note">{escape(texts["unfinished"])}</p>'
         if self._report.is_truncated:
             yield f"<p><strong>{escape(texts['truncated'])}</strong></p>"
-        yield f'<p class="note">{escape(texts["written"])}: {self._language.moment(written, self._zone)}</p>'
+        moment = self._language.moment(written, self._zone)
+        yield f'<p class="note">{escape(texts["written"] + texts["colon"])}{moment}</p>'
 
     def summary(self) -> Iterable[str]:
         """Yield the figures of all machines."""
