@@ -15,6 +15,7 @@ from servers import environment, free_port, status
 
 DEPLOY = Path(__file__).parents[1] / "docs/deploy"
 SERVICE, BACKUP, TIMER = (f"machine-monitor{suffix}" for suffix in (".service", "-backup.service", "-backup.timer"))
+REPORT, REPORT_TIMER = "machine-monitor-report.service", "machine-monitor-report.timer"
 START_SECONDS = 60
 
 
@@ -85,8 +86,10 @@ def test_the_units_serve_and_back_up(tmp_path):
             time.sleep(0.05)
         for _ in range(2):
             host.run(BACKUP, "ExecStart")
+            host.run(REPORT, "ExecStart")
         serving.terminate()
     assert [path.name for path in host.state.iterdir() if path.suffix == ".db"] == ["machine-monitor.db"]
+    assert [path.name for path in (tmp_path / "machine-monitor-reports").iterdir()] == ["week.html"]
     backup, manifest = sorted(path.name for path in host.backups.iterdir())
     assert re.fullmatch(r"\d{4}-\d\d-\d\d\.backup", backup)
     assert manifest == f"{backup}.json"
@@ -125,7 +128,14 @@ def test_the_timer_starts_the_backup_and_both_are_installed():
     assert f"systemctl enable --now {SERVICE} {TIMER}" in page
 
 
-@pytest.mark.parametrize("unit", [SERVICE, BACKUP])
+def test_the_report_is_written_every_monday():
+    timer = settings(REPORT_TIMER)
+    assert ("Timer", "Persistent", "true") in timer
+    assert ("Install", "WantedBy", "timers.target") in timer
+    assert REPORT_TIMER.removesuffix(".timer") == REPORT.removesuffix(".service")
+
+
+@pytest.mark.parametrize("unit", [SERVICE, BACKUP, REPORT])
 def test_units_run_as_a_user_who_can_write_only_the_folders_of_the_service(unit):
     values = {name: value for _, name, value in settings(unit)}
     assert values["User"] == "machines"
@@ -137,7 +147,7 @@ def test_units_run_as_a_user_who_can_write_only_the_folders_of_the_service(unit)
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd: apt-get install systemd")
 def test_systemd_accepts_the_units(tmp_path):
     host = Host(tmp_path)
-    for unit in (SERVICE, BACKUP, TIMER):
+    for unit in (SERVICE, BACKUP, TIMER, REPORT, REPORT_TIMER):
         (tmp_path / unit).write_text(host.local((DEPLOY / unit).read_text()))
     command = ["systemd-analyze", "verify", "--man=no", *(tmp_path / unit for unit in (SERVICE, TIMER))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -340,6 +340,28 @@ DRAWINGS = {
         ],
         [Note(60, 10.4, "")],
     ),
+    "reliability-stops": Drawing(
+        "Stops of one machine are merged, and cut to the window",
+        {
+            "first": Box(22, 1.2, 8, "failure", "stop"),
+            "second": Box(26, 2.8, 12, "failure", "stop"),
+            "planned": Box(34, 4.4, 12, "planned"),
+            "external": Box(56, 1.2, 32, "external", "key"),
+            "failure_time": Box(22, 7.4, 16, "failure_time 4 h", "stop"),
+            "planned_time": Box(38, 7.4, 8, "2 h"),
+            "external_time": Box(56, 7.4, 16, "external_time 4 h", "key"),
+        },
+        [Arrow("external.bottom", "external_time.top")],
+        [
+            *(Note(x, 0, text) for x, text in ((22, "Mon 6:00"), (30, "8:00"), (38, "10:00"), (46, "12:00"))),
+            *(Note(x, 0, text) for x, text in ((56, "Sun 20:00"), (72, "24:00, the end"), (88, "4:00"))),
+            Note(0, 1.5, "stops of four logs"),
+            Note(0, 7.7, "what they count as"),
+            Note(73, 7.7, "cut at the end: open_stops 1"),
+            Note(22, 9.6, "failures: 1, both are one stop from 6:00"),
+            Note(56, 9.6, "down_time: 4 + 2 + 4 = 10 h"),
+        ],
+    ),
 }
 
 if __name__ == "__main__":

@@ -48,6 +48,19 @@ async def test_items_are_created_then_unchanged_then_updated(press):
     assert history[0]["changes"] == {"comment": ["nr 2", "another"]}
 
 
+async def test_done_logs_with_an_open_stop_get_one_warning(press):
+    stop = {"status": "done", "down_from": "2025-01-01T00:00:00Z"}
+    items = [item(1, **stop), item(2), item(3, **stop, machine="Pres"), item(4, **stop)]
+    for _ in range(2):  # created, then unchanged
+        answer = await press.post("/logs/bulk", json={"mode": "partial", "items": items})
+        assert answer.headers["Warning"].startswith('299 - "2 of 4 items (0, 3): This log is done, but its stop has no')
+    answer = await press.post("/logs/bulk", json={"items": [item(1, **stop, down_to="2025-01-01T01:00:00Z")]})
+    assert "Warning" not in answer.headers
+    many = [item(number, **stop) for number in range(10, 40)]
+    answer = await press.post("/logs/bulk", json={"items": many})
+    assert ", 19, ...): " in answer.headers["Warning"]
+
+
 async def test_an_item_without_uuid_is_created_and_its_uuid_returned(press):
     response = await put(press, {"machine": "press", "type": "info"})
     uuid = response["results"][0]["uuid"]

@@ -597,6 +597,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/reports/period.html": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the report of a period as a page
+         * @description The period beside the one before: stopped hours and failures by machine, causes, open stops, MTBF, MTTR and
+         *     availability, with their definitions. The page has no script and loads nothing, so it can be mailed and printed.
+         */
+        get: operations["get_period_report_page"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/reports/period.xlsx": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the report of a period as an Excel workbook, with charts
+         * @description Its figures are those of `/reliability` and `/logs/pareto`, with times in hours and in the site's time zone.
+         */
+        get: operations["get_period_report_workbook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/log-types": {
         parameters: {
             query?: never;
@@ -4787,6 +4828,8 @@ export interface operations {
                 headers: {
                     /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
+                    /** @description A sentence about a record that is valid but probably wrong, such as a log that is done while its stop has no end: `299 - "..."`. A bulk write counts the items and names the first ones. */
+                    Warning?: string;
                     /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
@@ -4943,6 +4986,8 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    /** @description A sentence about a record that is valid but probably wrong, such as a log that is done while its stop has no end: `299 - "..."`. A bulk write counts the items and names the first ones. */
+                    Warning?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5634,6 +5679,8 @@ export interface operations {
                 headers: {
                     /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
+                    /** @description A sentence about a record that is valid but probably wrong, such as a log that is done while its stop has no end: `299 - "..."`. A bulk write counts the items and names the first ones. */
+                    Warning?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5774,6 +5821,8 @@ export interface operations {
                 headers: {
                     /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
+                    /** @description A sentence about a record that is valid but probably wrong, such as a log that is done while its stop has no end: `299 - "..."`. A bulk write counts the items and names the first ones. */
+                    Warning?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5785,6 +5834,8 @@ export interface operations {
                 headers: {
                     /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
+                    /** @description A sentence about a record that is valid but probably wrong, such as a log that is done while its stop has no end: `299 - "..."`. A bulk write counts the items and names the first ones. */
+                    Warning?: string;
                     /** @description The URL of the record. */
                     Location?: string;
                     [name: string]: unknown;
@@ -6102,6 +6153,8 @@ export interface operations {
                 headers: {
                     /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
+                    /** @description A sentence about a record that is valid but probably wrong, such as a log that is done while its stop has no end: `299 - "..."`. A bulk write counts the items and names the first ones. */
+                    Warning?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6269,6 +6322,8 @@ export interface operations {
                 headers: {
                     /** @description The record's version, in quotes. Send it as `If-Match` to change this version. */
                     ETag?: string;
+                    /** @description A sentence about a record that is valid but probably wrong, such as a log that is done while its stop has no end: `299 - "..."`. A bulk write counts the items and names the first ones. */
+                    Warning?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10447,6 +10502,194 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReliabilityGroups"];
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_period_report_page: {
+        parameters: {
+            query?: {
+                /** @description The start of the period. Without `from` and `to` it is the last whole week, from Monday to Sunday. */
+                from?: string;
+                /** @description Only what happened before this time; a day is included. */
+                to?: string;
+                /** @description The language of the report. */
+                language?: "en" | "fr";
+                /** @description The machine's name. Equals; if repeated, equals any of the values. */
+                machine?: string[];
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
+                "machine.sector"?: string[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: Authentication required */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `uri-too-long`: URL too long */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: Idempotency key reused · `validation`: Invalid request · `unknown-parameter`: Unknown query parameter · `unknown-machine`: Unknown machine · `unknown-type`: Unknown type · `unknown-user`: Unknown user */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: Internal error · `file-missing`: File missing */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `files-unavailable`: Attachments unavailable · `database-busy`: Database busy · `query-timeout`: Query timed out */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_period_report_workbook: {
+        parameters: {
+            query?: {
+                /** @description The start of the period. Without `from` and `to` it is the last whole week, from Monday to Sunday. */
+                from?: string;
+                /** @description Only what happened before this time; a day is included. */
+                to?: string;
+                /** @description The language of the report. */
+                language?: "en" | "fr";
+                /** @description The machine's name. Equals; if repeated, equals any of the values. */
+                machine?: string[];
+                /** @description The sector of the plant. Equals; if repeated, equals any of the values. */
+                "machine.sector"?: string[];
+                /**
+                 * @description Any other filters, such as `{"comment__startswith": "oil"}`: each member is sent as a parameter. [All fields and operators](docs/filters#logs)
+                 * @example {}
+                 */
+                filters?: {
+                    [key: string]: string;
+                };
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The suggested file name. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
                 };
             };
             /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */

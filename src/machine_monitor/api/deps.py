@@ -27,6 +27,7 @@ from machine_monitor.services import records
 from machine_monitor.services.access.permissions import SEE_DELETED, Caller
 from machine_monitor.services.projections.reliability.pareto import ParetoQuery, parse_pareto_query
 from machine_monitor.services.projections.reliability.request import ReliabilityQuery, parse_reliability_query
+from machine_monitor.services.projections.reports.report import ReportQuery, parse_report_query
 from machine_monitor.services.records.preconditions import Preconditions, parse_entity_tags
 from machine_monitor.services.tabular.exports import Format
 
@@ -130,6 +131,12 @@ def reliability_query_of(request: Request) -> ReliabilityQuery:
     return parse_reliability_query(parse_query_string(request.scope["query_string"]), time_context_of(request))
 
 
+def report_query_of(request: Request) -> ReportQuery:
+    """Return the query of a report, with links to the host that the client requested."""
+    pairs = parse_query_string(request.scope["query_string"])
+    return parse_report_query(pairs, time_context_of(request), Client.from_request(request).base_url)
+
+
 def selection_of(resource: Resource) -> Any:
     """A dependency: the `fields` and `expand` of a GET of one record."""
 
@@ -147,6 +154,7 @@ CurrentUser = Annotated[Caller, Depends(caller_of)]
 ClientDep = Annotated[Client, Depends(client_of)]
 ParetoDep = Annotated[ParetoQuery, Depends(pareto_query_of)]
 ReliabilityDep = Annotated[ReliabilityQuery, Depends(reliability_query_of)]
+ReportDep = Annotated[ReportQuery, Depends(report_query_of)]
 SignInDep = Annotated[SignInContext, Depends(sign_in_context_of)]
 
 

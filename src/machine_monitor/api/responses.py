@@ -23,6 +23,8 @@ from machine_monitor.services.records.storage import StoredRecord
 
 JSON = "application/json"
 STATUSES = get_args(Status)
+# The header names so many items of a bulk write, of up to 1,000 that have the same warning.
+WARNED_ITEMS = 20
 
 
 def page_response(request: Request, found: Page) -> Response:
@@ -96,9 +98,21 @@ def stored_bulk_response(outcomes: Sequence[Outcome], root_path: str) -> StoredR
         for outcome in outcomes
     ]
     counts = Counter(outcome.status for outcome in outcomes)
-    return StoredResponse(
-        200, {}, to_json({"results": results, "counts": {status: counts[status] for status in STATUSES}})
-    )
+    body = {"results": results, "counts": {status: counts[status] for status in STATUSES}}
+    return StoredResponse(200, _warning(_bulk_warning(outcomes)), to_json(body))
+
+
+def _bulk_warning(outcomes: Sequence[Outcome]) -> str | None:
+    """Return the warnings of all items in one sentence each, with the number of items and the first of them."""
+    items_of: dict[str, list[int]] = {}
+    for outcome in outcomes:
+        if outcome.warning is not None:
+            items_of.setdefault(outcome.warning, []).append(outcome.index)
+    sentences = []
+    for sentence, items in items_of.items():
+        listed = ", ".join(map(str, items[:WARNED_ITEMS])) + (", ..." if len(items) > WARNED_ITEMS else "")
+        sentences.append(f"{len(items)} of {len(outcomes)} items ({listed}): {sentence}")
+    return " ".join(sentences) or None
 
 
 def _warning(sentence: str | None) -> dict[str, str]:

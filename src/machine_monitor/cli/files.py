@@ -1,6 +1,8 @@
-"""The command that exports records to files."""
+"""Commands that write files: exports of records, and the report of a period."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +14,12 @@ from machine_monitor.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from machine_monitor.query.language.times import TimeContext
+    from machine_monitor.services.projections.reports.report import ReportQuery
     from machine_monitor.services.tabular import ExportRequest
 
 RESOURCE_NAMES = ("logs", "machines", "log_types", "users")
 DIALECTS = ("rfc4180", "excel")
+LANGUAGES = ("en", "fr")
 
 Resource = Annotated[
     str,
@@ -73,6 +77,73 @@ def export(
         time_context = TimeContext(site.time_zone(timezone, settings), instants.now())
         count = asyncio.run(tabular.save(database, request, time_context, progress))
     return _print_counts({resource: count} | _export_files(request, time_context, files), as_json=as_json)
+
+
+def report(
+    period: Annotated[
+        str,
+        typer.Argument(
+            metavar="PERIOD",
+            help="week, month or year (the last whole one), this-week and so on (until now), "
+            "or 2026-W47, 2026-11, 2026, 2026-11-02..2026-11-08.",
+        ),
+    ] = "week",
+    to: Annotated[
+        Path | None,
+        typer.Option(help="The file to write: .html or .xlsx; an existing one is replaced.", show_default=False),
+    ] = None,
+    query: Annotated[str, typer.Option(help="Only these machines, as in a URL: 'machine.sector__in=1A,1B'.")] = "",
+    language: Annotated[
+        str, typer.Option(help="The language of the report: en or fr.", autocompletion=lambda: LANGUAGES)
+    ] = "en",
+    url: Annotated[str, typer.Option(help="The address of the service, for links: https://machines.example.org.")] = "",
+    timezone: Timezone = None,
+) -> None:
+    """Write the report of a period beside the period before: stops, failures, causes, MTBF, MTTR, availability.
+
+    Without --to it is written here, as machine-monitor-PERIOD.html.
+    """
+    import asyncio
+
+    from machine_monitor.database import instants
+    from machine_monitor.query.language.times import TimeContext
+    from machine_monitor.services.projections.reports import files as report_files
+
+    given = None if to is None else report_files.ReportFile(to)
+    with site.open_existing_database() as (settings, database):
+        time_context = TimeContext(site.time_zone(timezone, settings), instants.now())
+        request = _report_query(period, query, time_context)
+        request = replace(request, language=_report_language(language), base_url=_base_url(url))
+        file = given or report_files.ReportFile(Path(f"{request.file_stem}.html"))
+        asyncio.run(report_files.save(database, request, file))
+    typer.echo(f"{file.target}: {request.period.name} written")
+
+
+def _report_query(period: str, query: str, time_context: "TimeContext") -> "ReportQuery":
+    from machine_monitor.query.language.parser import parse_query_string
+    from machine_monitor.services.projections.reports.periods import BadPeriod, parse_period
+    from machine_monitor.services.projections.reports.report import PARAMETERS, parse_report_query
+
+    pairs = parse_query_string(query.removeprefix("?").encode(errors="surrogateescape"))
+    if reserved := PARAMETERS & {name for name, _ in pairs}:
+        raise UsageError(f"--query chooses machines: remove {', '.join(sorted(reserved))}.")
+    try:
+        return replace(parse_report_query(pairs, time_context), period=parse_period(period, time_context))
+    except BadPeriod as error:
+        raise UsageError(str(error)) from None
+
+
+def _report_language(language: str) -> str:
+    if language not in LANGUAGES:
+        raise UsageError(f"--language must be {' or '.join(LANGUAGES)}.")
+    return language
+
+
+def _base_url(url: str) -> str:
+    """Return the URL of the service with a slash at its end; empty if there is none."""
+    if url and not re.fullmatch(r"https?://[^\s?#]+", url):
+        raise UsageError(f"--url: '{url}' is not an address such as https://machines.example.org.")
+    return f"{url.rstrip('/')}/" if url else ""
 
 
 def _print_counts(counts: dict[str, int], *, as_json: bool) -> None:

@@ -39,6 +39,13 @@ app.command(
     )
 )(files.export)
 app.command(
+    epilog=_examples(
+        "mm report week --to week.html",
+        "mm report 2026-11 --to november.xlsx --language fr",
+        "mm report 2026-11-02..2026-11-08 --query 'machine.sector=1A' --url https://machines.example.org",
+    )
+)(files.report)
+app.command(
     "import",
     epilog=_examples(
         "mm import logs.csv --dry-run", "mm import orders.xlsx --map orders.map.json --rejected refused.csv"

@@ -35,7 +35,7 @@ READS = (
         "/users",
         "/users/{trigram}",
     ),
-    "/reliability",
+    *("/reliability", "/reports/period.html", "/reports/period.xlsx"),
     *("/mappings", "/mappings/{name}"),
     *("/attachments/{id}", "/attachments/{id}/preview"),
     *("/tokens", "/tokens/{id}", "/me", "/me/sessions", "/changes", "/events", "/metrics"),

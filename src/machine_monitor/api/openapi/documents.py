@@ -13,6 +13,7 @@ from machine_monitor.api.openapi.parameters import (
     list_parameters,
     pareto_parameters,
     reliability_parameters,
+    report_parameters,
     selection_parameters,
     stats_parameters,
 )
@@ -26,6 +27,13 @@ from machine_monitor.services.tabular.exports import Format
 ETAG = {
     "ETag": {
         "description": "The record's version, in quotes. Send it as `If-Match` to change this version.",
+        "schema": {"type": "string"},
+    }
+}
+WARNING = {
+    "Warning": {
+        "description": "A sentence about a record that is valid but probably wrong, such as a log that is done while "
+        'its stop has no end: `299 - "..."`. A bulk write counts the items and names the first ones.',
         "schema": {"type": "string"},
     }
 }
@@ -162,6 +170,16 @@ def reliability_operation(resource: Resource) -> dict[str, Any]:
     return _summary(ReliabilityGroups, reliability_parameters(resource))
 
 
+def report_operation(resource: Resource, media_type: str) -> dict[str, Any]:
+    """Decorator arguments of a report in this format."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        "response_class": Response,
+        "responses": {200: {"content": content, "headers": DISPOSITION}, **problem_responses(*ANYWHERE, 422)},
+        "openapi_extra": {"parameters": report_parameters(resource)},
+    }
+
+
 def _summary(model: type[BaseModel], parameters: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "response_model": model,
@@ -226,7 +244,7 @@ def create_operation(resource: Resource) -> dict[str, Any]:
     return {
         "status_code": 201,
         "response_model": resource.read,
-        "responses": {201: {"headers": {**ETAG, **LOCATION}}, **problem_responses(*BODIES, 409)},
+        "responses": {201: {"headers": {**_record_headers(resource), **LOCATION}}, **problem_responses(*BODIES, 409)},
         "openapi_extra": {"parameters": headers({**RETRY, **NOTE})},
     }
 
@@ -235,7 +253,7 @@ def bulk_operation() -> dict[str, Any]:
     """Decorator arguments of a bulk call."""
     return {
         "response_model": BulkAnswer,
-        "responses": problem_responses(*BODIES, 409),
+        "responses": {200: {"headers": WARNING}, **problem_responses(*BODIES, 409)},
         "openapi_extra": {"parameters": headers({**RETRY, **NOTE})},
     }
 
@@ -248,7 +266,11 @@ def read_operation(resource: Resource) -> dict[str, Any]:
     gone = [410] if resource.soft_delete else []
     return {
         "response_model": _part(resource),
-        "responses": {200: {"headers": ETAG}, **not_modified, **problem_responses(*ANYWHERE, 404, 412, 422, *gone)},
+        "responses": {
+            200: {"headers": _record_headers(resource)},
+            **not_modified,
+            **problem_responses(*ANYWHERE, 404, 412, 422, *gone),
+        },
         "openapi_extra": {"parameters": selection_parameters(resource)},
     }
 
@@ -256,10 +278,16 @@ def read_operation(resource: Resource) -> dict[str, Any]:
 def replace_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of a PUT."""
     gone = [410] if resource.soft_delete else []
-    new = {201: {"model": resource.read, "description": "Created", "headers": {**ETAG, **LOCATION}}}
+    new = {
+        201: {"model": resource.read, "description": "Created", "headers": {**_record_headers(resource), **LOCATION}}
+    }
     return {
         "response_model": resource.read,
-        "responses": {200: {"headers": ETAG}, **new, **problem_responses(*BODIES, 409, 412, 428, *gone)},
+        "responses": {
+            200: {"headers": _record_headers(resource)},
+            **new,
+            **problem_responses(*BODIES, 409, 412, 428, *gone),
+        },
         "openapi_extra": {"parameters": headers({**CONDITIONS, **NOTE})},
     }
 
@@ -269,7 +297,10 @@ def update_operation(resource: Resource) -> dict[str, Any]:
     gone = [410] if resource.soft_delete else []
     return {
         "response_model": resource.read,
-        "responses": {200: {"headers": ETAG}, **problem_responses(*BODIES, 404, 409, 412, 428, *gone)},
+        "responses": {
+            200: {"headers": _record_headers(resource)},
+            **problem_responses(*BODIES, 404, 409, 412, 428, *gone),
+        },
         "openapi_extra": {"parameters": headers({**CONDITIONS, **NOTE})},
     }
 
@@ -278,7 +309,7 @@ def restore_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of restoring a deleted record."""
     return {
         "response_model": resource.read,
-        "responses": {200: {"headers": ETAG}, **problem_responses(*WRITES, 404, 409, 412)},
+        "responses": {200: {"headers": _record_headers(resource)}, **problem_responses(*WRITES, 404, 409, 412)},
         "openapi_extra": {"parameters": headers({**CONDITIONS, **NOTE})},
     }
 
@@ -287,7 +318,7 @@ def merge_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of merging a record into another."""
     return {
         "response_model": resource.read,
-        "responses": {200: {"headers": ETAG}, **problem_responses(*BODIES, 404, 409, 412, 428)},
+        "responses": {200: {"headers": _record_headers(resource)}, **problem_responses(*BODIES, 404, 409, 412, 428)},
         "openapi_extra": {"parameters": headers({**CONDITIONS, **NOTE})},
     }
 
@@ -331,6 +362,11 @@ def headers(sentences: dict[str, str]) -> list[dict[str, Any]]:
         {"name": name, "in": "header", "required": False, "description": sentence, "schema": {"type": "string"}}
         for name, sentence in sentences.items()
     ]
+
+
+def _record_headers(resource: Resource) -> dict[str, Any]:
+    """Return the response headers of a record."""
+    return ETAG if resource.warning is None else {**ETAG, **WARNING}
 
 
 def _part(resource: Resource) -> type[Schema]:

@@ -19,6 +19,7 @@ TAGS = {
     "attachments": "Files of interventions and machines: photos, manuals.",
     "log types": "The kinds of intervention that the site has chosen.",
     "reliability": "How often machines fail, and how long they stand.",
+    "reports": "A period beside the one before, as a page or a workbook.",
     "users": "The people who record interventions.",
     "imports": "Tables of other programs, and how they become records.",
     "changes": "The history of all records, to read or to follow.",

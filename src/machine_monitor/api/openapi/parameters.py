@@ -32,6 +32,7 @@ from machine_monitor.query.schema import Field, Resource
 from machine_monitor.services.audit.change_feed import DEFAULT_CHANGES, EPOCH_PATTERN, MAX_CHANGES
 from machine_monitor.services.projections.reliability.pareto import FIELDS, WEIGHTS
 from machine_monitor.services.projections.reliability.request import GROUP_FIELDS
+from machine_monitor.services.projections.reports.report import LANGUAGES
 
 # Operators that are declared as parameters beside equality, by kind; all others are on the page of filters.
 DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}
@@ -114,6 +115,14 @@ def reliability_parameters(resource: Resource) -> list[dict[str, Any]]:
         *_window("The start of the window; 90 days before `to` by default."),
         *declared,
     ]
+
+
+def report_parameters(resource: Resource) -> list[dict[str, Any]]:
+    """Return the OpenAPI parameters of a report, whose filters are those of reliability."""
+    sentence = "The start of the period. Without `from` and `to` it is the last whole week, from Monday to Sunday."
+    filters = [each for each in reliability_parameters(resource) if each["name"] not in ("group_by", "from", "to")]
+    language = {"type": "string", "enum": list(LANGUAGES), "default": LANGUAGES[0]}
+    return [*_window(sentence), _parameter("language", "The language of the report.", language), *filters]
 
 
 def pareto_parameters(resource: Resource) -> list[dict[str, Any]]:

@@ -27,13 +27,14 @@ Status = Literal["created", "updated", "unchanged", "error"]
 
 
 class Outcome(NamedTuple):
-    """The result of one item; `problem` is set if its status is `error`."""
+    """The result of one item; `problem` is set if its status is `error`, `warning` if the record has one."""
 
     index: int
     key: str | None
     status: Status
     version: int | None = None
     problem: Problem | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,11 @@ class _BulkWrite:
             validation.require_new_key(resource, values[resource.key])
             resolved = references.resolve(self.tx, resource, values, reference_cache=self.reference_cache)
             self.new.append((index, NewRecord({**values, **resolved.names}, resolved.columns)))
-            return Outcome(index, values[resource.key], "created", 1)
+            warning = None if resource.warning is None else resource.warning(values)
+            return Outcome(index, values[resource.key], "created", 1, warning=warning)
         written = records.apply_values(self.tx, stored, values, self.context.change_context)
         status: Status = "unchanged" if written.version == stored.version else "updated"
-        return Outcome(index, written.key, status, written.version)
+        return Outcome(index, written.key, status, written.version, warning=written.warning)
 
     def _complete(self, item: Mapping[str, Any], stored: StoredRecord | None) -> SQLModel:
         """Complete an item to a whole record.

@@ -85,7 +85,7 @@ class Sheet:
     def _write(self, column: int, value: Any) -> None:
         # Not `write`, which turns some texts into formulas or links.
         if isinstance(value, str):
-            self._sheet.write_string(self._row, column, _truncate(value))
+            self._sheet.write_string(self._row, column, truncate(value))
         elif isinstance(value, bool):
             self._sheet.write_boolean(self._row, column, value)
         elif isinstance(value, datetime):
@@ -101,7 +101,7 @@ def _python_value(kind: str, cell: str) -> Any:
     return json.loads(cell) if kind in ("integer", "boolean", "value") else cell
 
 
-def _truncate(text: str) -> str:
+def truncate(text: str) -> str:
     """Truncate a text to the length that a cell can hold."""
     if len(text) <= MAX_CELL_LENGTH // 2:
         return text

@@ -52,7 +52,7 @@ class ReliabilityQuery:
 def parse_reliability_query(pairs: QueryPairs, time_context: TimeContext) -> ReliabilityQuery:
     """Parse the query string; raises a 422 that names every fault."""
     parser = QueryParser(LOGS, pairs, PARAMETERS)
-    parser.reject_filters(_is_about_machines)
+    parser.reject_filters(is_about_machines)
     conditions = tuple(_on_machines(condition) for condition in parser.conditions(time_context))
     group_by = parser.parse_reserved("group_by", group_by_parser(GROUP_FIELDS), ())
     start, end = parse_past_window(parser, time_context)
@@ -95,7 +95,8 @@ def machine_field(name: str) -> str:
     return MACHINES.key if name == MACHINE else name.removeprefix(f"{MACHINE}.")
 
 
-def _is_about_machines(parameter: str) -> bool:
+def is_about_machines(parameter: str) -> bool:
+    """Whether a filter of logs is one on their machine."""
     return parameter.partition("__")[0] == MACHINE or parameter.startswith(f"{MACHINE}.")
 
 
