@@ -10,12 +10,17 @@ export function typeLabel(code: string): string {
   return label === code ? (i18n.t.terms.type[code] ?? code) : label;
 }
 
+/** The kind of a stop whose log does not say it: the type of the log decides. */
+export function kindByType(type: string): string {
+  return i18n.t.terms.down_kind[site.types.get(type)?.counts_as_failure ? 'failure' : 'planned']!;
+}
+
 /** The label of a field's value. */
 export function valueLabel(field: string, value: string | null): string {
   const { t } = i18n;
-  if (value === null) return field === 'user' ? t.logs.noAuthor : t.terms.none;
+  if (value === null) return field === 'user' ? t.logs.noAuthor : field === 'down_kind' ? t.terms.byType : t.terms.none;
   if (field === 'type') return typeLabel(value);
-  if (field === 'severity' || field === 'status') return t.terms[field][value] ?? value;
+  if (field === 'severity' || field === 'status' || field === 'down_kind') return t.terms[field][value] ?? value;
   return value;
 }
 

@@ -2,6 +2,11 @@
 export const terms = {
   severity: { info: 'Info', minor: 'Minor', major: 'Major', critical: 'Critical' } as Record<string, string>,
   status: { open: 'Open', in_progress: 'In progress', done: 'Done', cancelled: 'Cancelled' } as Record<string, string>,
+  /** Why a machine stopped, as a log says it. */
+  down_kind: { failure: 'Failure', planned: 'Planned', external: 'External' } as Record<string, string>,
+  /** Without a kind, the type of the log decides. */
+  byType: 'By type',
+  kindByType: (kind: string) => `${kind}, by type`,
   type: { info: 'Info', error: 'Breakdown', reload: 'Reload', setting: 'Setting', cleaning: 'Cleaning', inspection: 'Inspection', maintenance: 'Maintenance' } as Record<string, string>,
   role: {
     viewer: 'Viewer',
@@ -24,6 +29,7 @@ export const terms = {
     ended_at: 'Ended',
     down_from: 'Machine stopped',
     down_to: 'Machine restarted',
+    down_kind: 'Kind of stop',
     attributes: 'Attributes',
     'machine.sector': 'Sector',
     created_at: 'Created',
