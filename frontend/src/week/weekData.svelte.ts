@@ -33,6 +33,8 @@ export interface Week {
   logs: Counted<unknown>;
   openLogs: Counted<OpenLog>;
   ongoing: readonly OngoingStop[];
+  /** How many of the ongoing stops began by the end of the period. */
+  open: number;
   readAt: number;
 }
 
@@ -77,15 +79,17 @@ async function readWeek(comparison: Comparison, scope: readonly QueryPair[]): Pr
   ]);
   const figuresBefore = new Map(machinesBefore.groups.map((group) => [group.machine, group]));
   const endedStops = new Map(ended.map(({ machine, count }) => [machine, count]));
+  const openIn = ongoing.filter(({ down_from }) => localTime(Date.parse(down_from!), site.timezone).day <= comparison.last);
   const rows = machines.groups.map((figures) => ({
     machine: figures.machine!,
     figures,
     before: figuresBefore.get(figures.machine),
     ended: endedStops.get(figures.machine) ?? 0,
-    open: ongoing.filter(({ machine, down_from }) => machine === figures.machine && localTime(Date.parse(down_from!), site.timezone).day <= comparison.last).length,
+    open: openIn.filter(({ machine }) => machine === figures.machine).length,
   }));
   return {
     ...{ comparison, scope, downtimeCauses, failureCauses, logs, openLogs, ongoing },
+    open: openIn.length,
     definition: plant.definition,
     plant: plant.groups[0]!,
     plantBefore: plantBefore.groups[0]!,

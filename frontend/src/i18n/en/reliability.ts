@@ -21,6 +21,7 @@ export const reliability = {
     mttr: 'no failure stop ended in this period',
   } as Record<string, string>,
   showLogs: 'Show the logs',
+  stillOpen: (count: string, one: boolean) => `${count} ${one ? 'stop' : 'stops'} not over`,
   definitions: 'What exactly is counted?',
   before: (value: string) => `before: ${value}`,
   change: (difference: string, isWorse: boolean) => `${difference}, ${isWorse ? 'worse' : 'better'}`,

@@ -22,6 +22,7 @@ export const reliability: Messages['reliability'] = {
     mttr: 'aucun arrêt pour panne terminé sur la période',
   },
   showLogs: 'Voir les interventions',
+  stillOpen: (count, one) => `${count} ${one ? 'arrêt' : 'arrêts'} en cours`,
   definitions: 'Que compte-t-on exactement\u00a0? (en anglais)',
   before: (value) => `avant\u00a0: ${value}`,
   change: (difference, isWorse) => `${difference}, ${isWorse ? 'moins bien' : 'mieux'}`,
