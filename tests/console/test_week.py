@@ -171,7 +171,7 @@ def test_the_page_is_accessible_on_every_screen(opened, axe, locale, screen):
     if locale == "fr-FR":
         page.get_by_role("heading", name="Ce mois").wait_for()
         page.get_by_text("Disponibilité").first.wait_for()
-        assert page.get_by_text("Between failures (MTBF)").count() == 0
+        assert page.get_by_text("Availability").count() == 0
 
 
 def test_the_sheet_for_the_meeting_is_one_page(opened):
@@ -198,7 +198,7 @@ def test_a_machine_shows_its_reliability_and_its_causes(opened, site, axe):
     causes = page.locator("figure", has_text="Most frequent causes")
     for row in causes.locator("li").all():
         assert row.locator(".value").inner_text() == str(total_behind(site, row.locator("a")))
-    page.get_by_text("a stop that is not over").wait_for()
+    page.get_by_text("a stop, as long as it lasted").wait_for()
     page.locator("summary", has_text="What exactly is counted?").click()
     page.get_by_text("Mean time between failures:").wait_for()
     assert axe(page) == []

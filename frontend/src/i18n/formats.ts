@@ -20,7 +20,6 @@ export class Formats {
   #monthInitial: Intl.DateTimeFormat;
   #weekday: Intl.DateTimeFormat;
   #percent: Intl.NumberFormat;
-  #precisePercent: Intl.NumberFormat;
   #year: Intl.DateTimeFormat;
 
   /** `locale` includes the region where it matters: `en-GB` writes the day before the month, `en-US` after it. */
@@ -39,7 +38,6 @@ export class Formats {
     this.#monthInitial = new Intl.DateTimeFormat(locale, { month: 'narrow', timeZone: 'UTC' });
     this.#weekday = new Intl.DateTimeFormat(locale, { weekday: 'long', timeZone: 'UTC' });
     this.#percent = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 });
-    this.#precisePercent = new Intl.NumberFormat(locale, { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 });
     this.#number = new Intl.NumberFormat(locale, { maximumFractionDigits: 10 });
   }
 
@@ -121,11 +119,6 @@ export class Formats {
   /** `2026-11-24` as `Tuesday`. */
   weekday(day: string): string {
     return this.#weekday.format(new Date(day));
-  }
-
-  /** With one decimal, for shares that differ little: `97.3 %`. */
-  precisePercent(share: number): string {
-    return this.#precisePercent.format(share);
   }
 
   percent(share: number): string {

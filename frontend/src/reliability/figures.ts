@@ -8,7 +8,8 @@ export type Figures = Record<FigureName, number | null> & { open_stops: number }
 const MORE_IS_WORSE: readonly FigureName[] = ['down_time', 'failures', 'mttr'];
 
 export function figureText(formats: Formats, name: FigureName, value: number): string {
-  if (name === 'availability') return formats.precisePercent(value);
+  // With one decimal: these shares differ little.
+  if (name === 'availability') return value.toLocaleString(formats.language === 'fr' ? 'fr' : 'en', { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 });
   if (name === 'down_time') return `${formats.hours(value)} h`;
   return name === 'failures' ? formats.number(value) : formats.duration(value);
 }

@@ -8,6 +8,7 @@ export const logForm = {
   stopped: 'Machine stopped',
   stoppedHint: 'Starts the timer of the stop.',
   stoppedSince: (moment: string, span: string) => `Since ${moment} · ${span}`,
+  kindByType: (kind: string) => `${kind}, by type`,
   kindOfType: (type: string, kind: string) => `By type: the stop counts as “${kind}”, because the type is ${type}.`,
   kindWithoutType: 'By type: the type of the log decides whether the stop is a failure or planned.',
   runsAgain: 'The stop has no end: does the machine run again?',

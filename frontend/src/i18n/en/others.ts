@@ -8,6 +8,7 @@ import { logForm } from './logForm';
 import { logTypes } from './logTypes';
 import { machines } from './machines';
 import { outbox } from './outbox';
+import { printing } from './printing';
 import { reliability } from './reliability';
 import { scan } from './scan';
 import { sessions } from './sessions';
@@ -19,6 +20,6 @@ import { wall } from './wall';
 import { week } from './week';
 
 /** The English messages of all other pages. */
-const others = { account, attributes, charts, files, imports, logDetail, logForm, logTypes, machines, outbox, reliability, scan, sessions, siteState, start, tokens, users, wall, week };
+const others = { account, attributes, charts, files, imports, logDetail, logForm, logTypes, machines, outbox, printing, reliability, scan, sessions, siteState, start, tokens, users, wall, week };
 
 export default others;

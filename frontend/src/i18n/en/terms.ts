@@ -6,7 +6,6 @@ export const terms = {
   down_kind: { failure: 'Failure', planned: 'Planned', external: 'External' } as Record<string, string>,
   /** Without a kind, the type of the log decides. */
   byType: 'By type',
-  kindByType: (kind: string) => `${kind}, by type`,
   type: { info: 'Info', error: 'Breakdown', reload: 'Reload', setting: 'Setting', cleaning: 'Cleaning', inspection: 'Inspection', maintenance: 'Maintenance' } as Record<string, string>,
   role: {
     viewer: 'Viewer',
@@ -32,6 +31,7 @@ export const terms = {
     down_kind: 'Kind of stop',
     attributes: 'Attributes',
     'machine.sector': 'Sector',
+    'type.counts_as_failure': 'Type of a failure',
     created_at: 'Created',
     updated_at: 'Updated',
   } as Record<string, string>,

@@ -10,6 +10,7 @@ export const logForm: Messages['logForm'] = {
   stopped: 'Machine à l’arrêt',
   stoppedHint: 'Lance le chrono de l’arrêt.',
   stoppedSince: (moment, span) => `Depuis le ${moment} · ${span}`,
+  kindByType: (kind) => `${kind}, selon le type`,
   kindOfType: (type, kind) => `Selon le type\u00a0: l’arrêt compte comme «\u00a0${kind}\u00a0», car le type est ${type}.`,
   kindWithoutType: 'Selon le type\u00a0: le type de l’intervention décide si l’arrêt est une panne ou prévu.',
   runsAgain: 'L’arrêt n’a pas de fin\u00a0: la machine est-elle repartie\u00a0?',

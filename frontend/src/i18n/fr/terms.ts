@@ -5,7 +5,6 @@ export const terms: Messages['terms'] = {
   status: { open: 'Ouverte', in_progress: 'En cours', done: 'Terminée', cancelled: 'Annulée' },
   down_kind: { failure: 'Panne', planned: 'Prévu', external: 'Externe' },
   byType: 'Selon le type',
-  kindByType: (kind) => `${kind}, selon le type`,
   type: { info: 'Info', error: 'Panne', reload: 'Recharge', setting: 'Réglage', cleaning: 'Nettoyage', inspection: 'Contrôle', maintenance: 'Entretien' },
   role: {
     viewer: 'Lecteur',
@@ -31,6 +30,7 @@ export const terms: Messages['terms'] = {
     down_kind: 'Nature de l’arrêt',
     attributes: 'Attributs',
     'machine.sector': 'Secteur',
+    'type.counts_as_failure': 'Type de panne',
     created_at: 'Créée',
     updated_at: 'Modifiée',
   },
