@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { Formats } from '../src/i18n/formats';
-import { difference, figureText, isFailure } from '../src/reliability/figures';
-import { parseQuery } from '../src/router/query';
-import { comparisonOf, localText, withDays, withPreset, type Comparison } from '../src/week/periods';
+import { Formats } from '../../src/i18n/formats';
+import { difference, figureText, isFailure } from '../../src/reliability/figures';
+import { parseQuery } from '../../src/router/query';
+import { comparisonOf, localText, withDays, withPreset, type Comparison } from '../../src/week/periods';
 
 const NOW = '2026-11-27T14:05:33';
 

@@ -1,5 +1,5 @@
-import { site } from '../api/site.svelte';
-import { i18n } from '../i18n/i18n.svelte';
+import { site } from '../../api/site.svelte';
+import { i18n } from '../../i18n/i18n.svelte';
 
 /** The kind of a stop whose log does not say it: the type of the log decides. */
 export function kindByType(type: string): string {
