@@ -1,4 +1,7 @@
-"""Takes the pictures of the README, of a plant that `mm demo` fills: `.venv/bin/python docs/pictures/take.py`."""
+"""Takes the pictures of the README, of a plant that `mm demo` fills: `.venv/bin/python docs/pictures/take.py`.
+
+With names as arguments, it takes only these pictures.
+"""
 
 import contextlib
 import os
@@ -16,15 +19,23 @@ HERE = Path(__file__).resolve().parent
 CHROMIUM = os.environ.get("MM_TEST_CHROMIUM", "/usr/bin/chromium")
 DESK = {"viewport": {"width": 1240, "height": 640}}
 PHONE = {"viewport": {"width": 390, "height": 680}, "has_touch": True, "is_mobile": True}
-# A name, where, on what, and what is pressed before.
+# A name, where, on what, what is there once the page is loaded, and what is pressed before.
 PICTURES = [
     (
         "logs",
         "/ui/logs?type=error&q=broche",
         {**DESK, "locale": "en-GB", "color_scheme": "light"},
+        "[data-uuid]",
         "[data-uuid]:has(mark)",
     ),
-    ("phone", "/ui/logs", {**PHONE, "locale": "fr-FR", "color_scheme": "dark"}, None),
+    ("phone", "/ui/logs", {**PHONE, "locale": "fr-FR", "color_scheme": "dark"}, "[data-uuid]", None),
+    (
+        "week",
+        "/ui/week?period=last-month",
+        {"viewport": {"width": 1240, "height": 700}, "locale": "en-GB", "color_scheme": "light"},
+        "[data-figure]",
+        None,
+    ),
 ]
 MAX_BYTES = 150_000
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -35,9 +46,13 @@ def main() -> None:
     with demo() as link, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--disable-lcd-text"])
         base, session = link.partition("/ui/")[0], sign_in(browser, link)
-        for name, address, options, pressed in PICTURES:
+        wanted = sys.argv[1:] or [name for name, *_ in PICTURES]
+        for name, address, options, *selectors in PICTURES:
+            if name not in wanted:
+                continue
             path = HERE / f"{name}.png"
-            path.write_bytes(smaller(take(browser, f"{base}{address}", {**options, "storage_state": session}, pressed)))
+            options |= {"storage_state": session}
+            path.write_bytes(smaller(take(browser, f"{base}{address}", options, *selectors)))
             assert path.stat().st_size < MAX_BYTES
         browser.close()
 
@@ -71,12 +86,12 @@ def sign_in(browser: Browser, link: str) -> StorageState:
     return session
 
 
-def take(browser: Browser, address: str, options: dict, pressed: str | None) -> bytes:
+def take(browser: Browser, address: str, options: dict, loaded: str, pressed: str | None) -> bytes:
     """Go there, and look."""
     context = browser.new_context(reduced_motion="reduce", **options)
     page = context.new_page()
     page.goto(address)
-    page.wait_for_selector("[data-uuid]")
+    page.wait_for_selector(loaded)
     if pressed:
         page.locator(pressed).first.click()
         page.wait_for_selector("section dl dd")

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { addDays, lastDays, lastMonths, localTime, mondayOf, positionInDays } from '../src/charts/calendar';
 import { rangeBetween, dayAt, moveEnd } from '../src/charts/dayRange';
-import { rank, countTexts } from '../src/charts/ranking';
-import { fold } from '../src/logs/highlight';
+import { rank } from '../src/charts/ranking';
 
 test('days are in the time zone of the site, not of the browser', () => {
   const late = Date.parse('2026-03-28T23:30:00Z');
@@ -34,14 +33,6 @@ test('the largest values come first, with their cumulative share', () => {
     { label: 'd', value: 3, cumulativeShare: 0.9 },
   ]);
   expect(rank([{ label: 'a', value: 0 }], 2)).toEqual([]);
-});
-
-test('texts that differ only in case, accents or spaces count as one, labelled by the most frequent spelling', () => {
-  const counts = countTexts(['Câble coupé', 'cable  coupé ', 'Câble coupé', 'Fuse'], fold);
-  expect(counts).toEqual([
-    { label: 'Câble coupé', value: 3, spellings: ['Câble coupé', 'cable  coupé '] },
-    { label: 'Fuse', value: 1, spellings: ['Fuse'] },
-  ]);
 });
 
 test('a position on the timeline is one of its days', () => {

@@ -73,3 +73,10 @@ test('words that find nothing can be searched for inside of words', () => {
   expect(withSearchInside(parseQuery('?q=-spare'))).toBeNull();
   expect(withSearchInside(parseQuery('?type=error'))).toBeNull();
 });
+
+test('kinds of stops are chosen like the values of a facet, and have a chip of their own', () => {
+  const query = toggleValue(parseQuery('?down_from__isnull=false&down_to__isnull=true'), 'down_kind', 'external');
+  expect(formatQuery(query)).toBe('?down_from__isnull=false&down_to__isnull=true&down_kind=external');
+  expect(filterChips(query).map((pairs) => pairs.length)).toEqual([2, 1]);
+  expect(selectedValues(toggleValue(query, 'down_kind', null), 'down_kind')).toEqual([null]);
+});

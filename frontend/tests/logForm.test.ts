@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { initialChoices, differences, applyChoices } from '../src/logForm/merge';
-import { emptyValues, bodyOf, patchOf, formError, areEqual, toInstant, toLocal, valuesOf } from '../src/logForm/values';
+import { emptyValues, bodyOf, endsWithOpenStop, patchOf, formError, areEqual, toInstant, toLocal, valuesOf } from '../src/logForm/values';
 import type { FullLog } from '../src/logDetail/logRecord.svelte';
 
 const NOW = '2026-11-24T14:03:05.000Z';
@@ -22,6 +22,21 @@ test('an edit sends the changed fields, and null for cleared ones', () => {
   const log = { ...base, cause: 'usure', project: null, version: 3 } as unknown as FullLog;
   expect(patchOf({ ...valuesOf(log), comment: 'broche bruyante', cause: '' }, log)).toEqual({ comment: 'broche bruyante', cause: null });
   expect(patchOf(valuesOf(log), log)).toEqual({});
+});
+
+test('a kind of stop is sent only with a stop', () => {
+  expect(bodyOf({ ...base, down_kind: 'planned' }, NOW)).not.toHaveProperty('down_kind');
+  expect(bodyOf({ ...base, down_from: NOW, down_kind: 'planned' }, NOW).down_kind).toBe('planned');
+  const log = { ...base, down_from: NOW, down_kind: 'planned', version: 3 } as unknown as FullLog;
+  expect(patchOf({ ...valuesOf(log), down_kind: '' }, log)).toEqual({ down_kind: null });
+  expect(patchOf({ ...valuesOf(log), down_from: '' }, log)).toEqual({ down_from: null, down_kind: null });
+});
+
+test('the form asks about a stop without an end when the log becomes done, and not again later', () => {
+  const stopped = { ...base, status: 'open', down_from: NOW };
+  const done = { ...stopped, status: 'done' };
+  expect([endsWithOpenStop(stopped), endsWithOpenStop(done), endsWithOpenStop({ ...done, down_to: NOW })]).toEqual([false, true, false]);
+  expect([endsWithOpenStop(done, stopped), endsWithOpenStop(done, done)]).toEqual([true, false]);
 });
 
 test('forms are equal until a value changes', () => {

@@ -26,6 +26,8 @@ PAGES = [
     ("labels", "/ui/labels?name={name}", ADMIN, ".sheet img"),
     ("labels-none", "/ui/labels", ADMIN, "main h2"),
     ("sheet", "/ui/m/{id}", ADMIN, "footer button"),
+    ("week", "/ui/week", ADMIN, "[data-figure]"),
+    ("week-not-begun", "/ui/week?from=2090-01-01&to=2090-01-02", ADMIN, "main h2"),
     ("wall", "/ui/wall", ADMIN, "#pareto"),
     ("waiting", "/ui/waiting", ADMIN, "h2"),
     ("account", "/ui/account", ADMIN, "h1"),

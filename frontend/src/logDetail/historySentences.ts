@@ -79,5 +79,5 @@ function valueText(field: string, value: unknown): string {
   if (typeof value !== 'string') return JSON.stringify(value);
   if (TIME_FIELDS.includes(field)) return i18n.formats.dateTime(value, serverTime.now());
   const label = valueLabel(field, value);
-  return ['severity', 'status'].includes(field) ? label.toLowerCase() : label;
+  return ['severity', 'status', 'down_kind'].includes(field) ? label.toLowerCase() : label;
 }

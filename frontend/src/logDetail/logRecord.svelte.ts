@@ -69,6 +69,8 @@ export class LogRecord {
   /** Set the fields of a history entry back to their values before it. */
   undo(entry: HistoryEntry): Promise<WriteResult> {
     const body = Object.fromEntries(Object.entries(entry.changes).map(([field, [before, after]]) => [field, field === 'attributes' ? undoAttributes(before, after) : before]));
+    // Without a stop there is no kind of stop.
+    if (body.down_from === null && this.log!.down_kind) body.down_kind = null;
     return this.update(body, this.log!);
   }
 

@@ -7,7 +7,7 @@ import type { QueryPair } from '../router/query';
 
 export const TEXT_FIELDS = ['comment', 'cause', 'action', 'project'] as const;
 export const TIME_FIELDS = ['started_at', 'ended_at', 'down_from', 'down_to'] as const;
-export const FIELDS = ['machine', 'type', 'severity', 'status', ...TEXT_FIELDS, 'user', ...TIME_FIELDS] as const;
+export const FIELDS = ['machine', 'type', 'severity', 'status', ...TEXT_FIELDS, 'user', ...TIME_FIELDS, 'down_kind'] as const;
 export type Field = (typeof FIELDS)[number];
 
 /**
@@ -24,6 +24,7 @@ export type Preset = Partial<Record<Field, string>>;
 export const INVALID_CONTROL = ':is(input, textarea)[aria-invalid=true], [role=radiogroup][aria-invalid=true] input';
 const DAY_MS = 24 * 60 * 60 * 1000;
 export const SEVERITIES = ['info', 'minor', 'major', 'critical'];
+export const DOWN_KINDS = ['failure', 'planned', 'external'];
 export const STATUSES = ['open', 'in_progress', 'done', 'cancelled'];
 
 /** The values of a form that the user has not filled in yet. */
@@ -52,6 +53,17 @@ export function breakdownPreset(types: Iterable<LogType>, now: string): Preset {
   return { ...(type && { type: type.code }), severity: 'major', status: 'open', down_from: now };
 }
 
+/** Whether these values make a log done while its machine is still stopped. If the log was so before, nobody is asked again. */
+export function endsWithOpenStop(values: Values, before?: Values): boolean {
+  const isDoneAndStopped = ({ status, down_from, down_to }: Values): boolean => status === 'done' && !!down_from && !down_to;
+  return isDoneAndStopped(values) && !(before && isDoneAndStopped(before));
+}
+
+/** The values as they are sent: a log without a stop has no kind of stop. */
+function withoutStrayKind(values: Values): Values {
+  return values.down_from ? values : { ...values, down_kind: '' };
+}
+
 export function isUnlisted({ machine, unlisted }: Values): boolean {
   return unlisted !== '' && unlisted === machine.trim();
 }
@@ -73,15 +85,16 @@ export function areEqual(one: Values, other: Values): boolean {
 }
 
 /** The request body of a new log. If the start time is empty, it is `now`. */
-export function bodyOf(values: Values, now: string): LogBody {
-  const given = FIELDS.filter((field) => values[field] !== '').map((field) => [field, trimReference(field, values[field])]);
+export function bodyOf(given: Values, now: string): LogBody {
+  const values = withoutStrayKind(given);
+  const fields = FIELDS.filter((field) => values[field] !== '').map((field) => [field, trimReference(field, values[field])]);
   const attributes = attributesOf(values);
-  return { started_at: now, ...Object.fromEntries(given), ...(attributes && { attributes }), ...(isUnlisted(values) && { unlisted: true }) };
+  return { started_at: now, ...Object.fromEntries(fields), ...(attributes && { attributes }), ...(isUnlisted(values) && { unlisted: true }) };
 }
 
 /** The changed fields, as the body of a PATCH request (a JSON merge patch). */
-export function patchOf(values: Values, log: FullLog): Record<string, unknown> {
-  const before = valuesOf(log);
+export function patchOf(given: Values, log: FullLog): Record<string, unknown> {
+  const [before, values] = [valuesOf(log), withoutStrayKind(given)];
   const changed = FIELDS.filter((field) => values[field] !== before[field]);
   const attributes = attributesPatch(before, values);
   const fields = changed.map((field) => [field, values[field] === '' ? null : trimReference(field, values[field])]);

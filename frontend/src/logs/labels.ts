@@ -13,9 +13,10 @@ export function typeLabel(code: string): string {
 /** The label of a field's value. */
 export function valueLabel(field: string, value: string | null): string {
   const { t } = i18n;
-  if (value === null) return field === 'user' ? t.logs.noAuthor : t.terms.none;
+  if (value === null) return field === 'user' ? t.logs.noAuthor : field === 'down_kind' ? t.terms.byType : t.terms.none;
   if (field === 'type') return typeLabel(value);
-  if (field === 'severity' || field === 'status') return t.terms[field][value] ?? value;
+  if (field === 'severity' || field === 'status' || field === 'down_kind') return t.terms[field][value] ?? value;
+  if (field === 'type.counts_as_failure') return value === 'true' ? t.terms.yes : t.terms.no;
   return value;
 }
 
@@ -38,7 +39,8 @@ function pairLabel([name, value]: QueryPair): string {
   if (name === 'deleted') return t.logs.deleted;
   if (name === INSIDE) return t.logs.insideWords;
   if (!operator) return t.logs.fieldIs(fieldLabel(field), valueLabel(field, value));
-  return `${fieldLabel(field)} ${OPERATOR_SIGNS[operator] ?? operator} ${valueLabel(field, value)}`;
+  const values = operator === 'in' || operator === 'nin' ? value.split(',') : [value];
+  return `${fieldLabel(field)} ${OPERATOR_SIGNS[operator] ?? operator} ${values.map((one) => dayLabel(valueLabel(field, one))).join(', ')}`;
 }
 
 function dayLabel(value: string): string {

@@ -10,6 +10,9 @@ const NOT_FILTERS = ['q', 'sort', COLUMNS_SHOWN];
 
 export const FACETS = ['type', 'machine', 'severity', 'status', 'user'] as const;
 export type Facet = (typeof FACETS)[number];
+/** The field whose values are chosen as those of a facet are, but are not counted. */
+export const DOWN_KIND = 'down_kind';
+type Choice = Facet | typeof DOWN_KIND;
 export const DEFAULT_SORT = '-started_at';
 export const COLUMNS = ['type', 'user', 'took', 'stop', 'project', 'machine.sector', 'cause', 'action'] as const;
 export type Column = (typeof COLUMNS)[number];
@@ -61,7 +64,7 @@ export function isFiltered(query: readonly QueryPair[]): boolean {
 export function filterChips(query: readonly QueryPair[]): QueryPair[][] {
   const groups = new Map<string, QueryPair[]>();
   for (const pair of omit(query, ...NOT_FILTERS)) {
-    const name = pair[0].startsWith('down_') ? 'stop' : pair[0].startsWith('started_at__') ? 'date' : pair[0];
+    const name = /^down_(from|to)/.test(pair[0]) ? 'stop' : pair[0].startsWith('started_at__') ? 'date' : pair[0];
     groups.set(name, [...(groups.get(name) ?? []), pair]);
   }
   return [...groups.values()];
@@ -72,12 +75,12 @@ export function removeFilters(query: readonly QueryPair[], pairs: readonly Query
 }
 
 /** The values of a facet that the user selected. */
-export function selectedValues(query: readonly QueryPair[], facet: Facet): (string | null)[] {
+export function selectedValues(query: readonly QueryPair[], facet: Choice): (string | null)[] {
   return getFirst(query, `${facet}__isnull`) === 'true' ? [NO_VALUE] : getAll(query, facet);
 }
 
 /** Select a facet value, or clear it if it is selected. Several values are alternatives; `NO_VALUE` excludes the others. */
-export function toggleValue(query: readonly QueryPair[], facet: Facet, value: string | null): QueryPair[] {
+export function toggleValue(query: readonly QueryPair[], facet: Choice, value: string | null): QueryPair[] {
   const before = selectedValues(query, facet);
   const rest = omit(query, facet, `${facet}__isnull`);
   if (value === NO_VALUE) return before.includes(NO_VALUE) ? rest : [...rest, [`${facet}__isnull`, 'true']];

@@ -15,8 +15,11 @@ export type Row = Machine & { expanded?: { activity?: Activity } };
 /** A log whose machine stop has not ended. */
 export type OngoingStop = Pick<Log, 'uuid' | 'machine' | 'type' | 'severity' | 'comment' | 'down_from'>;
 
+/** A log that is not done. */
+export type OpenLog = Pick<Log, 'uuid' | 'machine' | 'type' | 'severity' | 'comment' | 'started_at'>;
+
 /** A log as the timeline of a machine draws it. */
-export type TimelineLog = Pick<Log, 'uuid' | 'type' | 'started_at' | 'down_from' | 'down_to' | 'comment'>;
+export type TimelineLog = Pick<Log, 'uuid' | 'type' | 'status' | 'started_at' | 'down_from' | 'down_to' | 'down_kind' | 'comment'>;
 
 export interface TimelineLogs {
   items: TimelineLog[];
@@ -62,15 +65,20 @@ async function readLogFields<T>(fields: string, pairs: readonly QueryPair[]): Pr
   return { items: page.items as T[], more: page.next !== null };
 }
 
-/** Read the ongoing stops of one machine or of all machines, the longest first. */
-export async function readOngoingStops(machine?: string): Promise<OngoingStop[]> {
-  const filter: QueryPair[] = machine === undefined ? [] : [['machine', machine]];
+/** Read the ongoing stops of all machines or of those that the filters choose, the longest first. */
+export async function readOngoingStops(...filter: QueryPair[]): Promise<OngoingStop[]> {
   return (await readLogFields<OngoingStop>('uuid,machine,type,severity,comment,down_from', [...filter, ...IS_STOPPED, ['sort', 'down_from']])).items;
+}
+
+/** Read some fields of logs, and how many logs there are. */
+export async function readCounted<T>(fields: string, pairs: readonly QueryPair[]): Promise<{ items: T[]; total: number; total_capped: boolean }> {
+  const query = formatQuery([...pairs, ['fields', fields], ['count', 'capped']]).slice(1);
+  return (await data(api.GET('/logs', { querySerializer: () => query }))) as never;
 }
 
 /** Read the logs of a machine since a day, and older logs whose stop ended after that day or has not ended. */
 export async function readTimelineLogs(machine: string, since: string): Promise<TimelineLogs> {
-  const fields = 'uuid,type,started_at,down_from,down_to,comment';
+  const fields = 'uuid,type,status,started_at,down_from,down_to,down_kind,comment';
   const filter: QueryPair = ['machine', machine];
   const pages = await Promise.all([
     readLogFields<TimelineLog>(fields, [filter, ['started_at__gte', since]]),
@@ -90,14 +98,6 @@ export async function readStats(groupBy: string, metrics: string, pairs: readonl
 export async function readDowntimes(): Promise<Map<string, number>> {
   const groups = await readStats('machine', 'downtime', [['down_from__gte', '-30d']]);
   return new Map(groups.map(({ machine, downtime }) => [machine as string, downtime]));
-}
-
-/** Read the causes of a machine's newest logs since a day, and whether there are more logs with a cause. */
-export async function readCauses(machine: string, since: string): Promise<{ causes: string[]; more: boolean }> {
-  const query = formatQuery([['machine', machine], ['started_at__gte', since], ['cause__isnull', 'false'], ['fields', 'cause'], ['limit', MAX_LIMIT]]).slice(1);
-  const page = await data(api.GET('/logs', { querySerializer: () => query }));
-  const causes = page.items.map((item) => item.cause as string).filter((cause) => cause.trim());
-  return { causes, more: page.next !== null };
 }
 
 export async function readMachine(name: string): Promise<Row> {

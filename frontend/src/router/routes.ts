@@ -13,6 +13,7 @@ export const ROUTES = {
   machine: '/machines/{name}',
   labels: '/labels',
   wall: '/wall',
+  week: '/week',
   signIn: '/sign-in',
   setUp: '/setup',
   account: '/account',

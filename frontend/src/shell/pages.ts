@@ -39,6 +39,7 @@ export const PAGES: Record<RouteName, Page> = {
   machines: { name: (t) => t.pages.machines, load: part(() => import('../machines/MachinesPage.svelte')) },
   machine: { name: (t) => t.pages.machines, load: part(() => import('../machines/detail/MachinePage.svelte')) },
   labels: { name: (t) => t.pages.labels, load: part(() => import('../machines/LabelsPage.svelte')) },
+  week: { name: (t) => t.pages.week, load: part(() => import('../week/WeekPage.svelte')) },
   wall: { name: (t) => t.pages.wall, load: part(() => import('../wall/WallPage.svelte')), withoutShell: true },
   signIn: { name: (t) => t.shell.signIn, load: () => import('../account/SignInPage.svelte'), isPublic: true, withoutShell: true },
   setUp: { name: (t) => t.pages.setUp, load: part(() => import('../account/SetUpPage.svelte')), isPublic: true, withoutShell: true },
@@ -75,7 +76,8 @@ export interface NavigationItem {
 export const NAVIGATION: NavigationItem[] = [
   { address: path('logs'), name: (t) => t.shell.logs, icon: 'M3 5h14M3 10h14M3 15h9', routes: ['home', 'logs', 'log'] },
   { address: path('machines'), name: (t) => t.pages.machines, icon: 'M4 17V8l4 3V8l4 3V4h4v13zM7.5 14h5', routes: ['machines', 'machine', 'machineById', 'labels'] },
-  { address: path('wall'), name: (t) => t.pages.wall, icon: 'M3 4h14v9H3zM10 13v3M6.5 16.5h7', routes: ['wall'] },
+  { address: path('week'), name: (t) => t.pages.week, icon: 'M3 17h14M5.5 14V9M10 14V4M14.5 14v-3', routes: ['week'] },
+  { address: path('wall'), name: (t) => t.pages.wall, icon: 'M3 4h14v9H3zM10 13v3M6.5 16.5h7', routes: ['wall'], isWideOnly: true },
   {
     address: path('imports'),
     name: (t) => t.pages.imports,

@@ -8,7 +8,6 @@ export const logDetail = {
   wasRestored: 'Log restored.',
   finished: 'Done.',
   markDone: 'Done',
-  runsAndDone: 'Runs again and done',
   delete: 'Delete',
   wasDeleted: 'Log deleted.',
   undo: 'Undo',
@@ -46,6 +45,7 @@ export const logDetail = {
     ended_at: 'the end',
     down_from: 'the machine stop',
     down_to: 'the restart',
+    down_kind: 'the kind of stop',
     attributes: 'the attributes',
   } as Record<string, string>,
 };

@@ -68,6 +68,8 @@ export const machines = {
   timeline: 'Last 90 days',
   timelineSummary: (logs: string, oneLog: boolean, stops: string, oneStop: boolean) =>
     `${logs} ${oneLog ? 'log' : 'logs'}, ${stops} ${oneStop ? 'stop' : 'stops'}. Drag to select days.`,
+  /** The marks of the timeline. */
+  legend: { log: 'a log', failure: 'a log of a failure', stop: 'a stop, as long as it lasted', ongoing: 'a stop that is not over' },
   dayRange: (from: string, to: string) => (from === to ? from : `${from} to ${to}`),
   allDays: 'All days',
   rangeEnds: ['First day', 'Last day'] as [string, string],
@@ -87,7 +89,6 @@ export const machines = {
   causesChart: 'Most frequent causes',
   causesSummary: (cause: string, times: string, over: string) => `“${cause}” comes first: ${times} of ${over} in 12 months. Percentages are cumulative.`,
   logsWithCause: (count: string, one: boolean) => `${count} ${one ? 'log' : 'logs'} with a cause`,
-  newestLogsWithCause: (count: string) => `the ${count} newest logs with a cause`,
   noCauses: 'No causes recorded in 12 months.',
   label: 'QR label',
   labelsHint: 'Scan a label with a phone to open its machine. An A4 sheet holds 14 labels; print at 100 %.',

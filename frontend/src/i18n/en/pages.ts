@@ -13,4 +13,5 @@ export const pages = {
   tokens: 'Tokens',
   users: 'People',
   wall: 'Wall',
+  week: 'Week',
 };

@@ -2,6 +2,10 @@
 export const terms = {
   severity: { info: 'Info', minor: 'Minor', major: 'Major', critical: 'Critical' } as Record<string, string>,
   status: { open: 'Open', in_progress: 'In progress', done: 'Done', cancelled: 'Cancelled' } as Record<string, string>,
+  /** Why a machine stopped, as a log says it. */
+  down_kind: { failure: 'Failure', planned: 'Planned', external: 'External' } as Record<string, string>,
+  /** Without a kind, the type of the log decides. */
+  byType: 'By type',
   type: { info: 'Info', error: 'Breakdown', reload: 'Reload', setting: 'Setting', cleaning: 'Cleaning', inspection: 'Inspection', maintenance: 'Maintenance' } as Record<string, string>,
   role: {
     viewer: 'Viewer',
@@ -24,8 +28,10 @@ export const terms = {
     ended_at: 'Ended',
     down_from: 'Machine stopped',
     down_to: 'Machine restarted',
+    down_kind: 'Kind of stop',
     attributes: 'Attributes',
     'machine.sector': 'Sector',
+    'type.counts_as_failure': 'Type of a failure',
     created_at: 'Created',
     updated_at: 'Updated',
   } as Record<string, string>,

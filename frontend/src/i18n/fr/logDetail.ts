@@ -10,7 +10,6 @@ export const logDetail: Messages['logDetail'] = {
   wasRestored: 'Intervention rétablie.',
   finished: 'Terminé.',
   markDone: 'Terminé',
-  runsAndDone: 'Repartie et terminé',
   delete: 'Supprimer',
   wasDeleted: 'Intervention supprimée.',
   undo: 'Annuler',
@@ -47,6 +46,7 @@ export const logDetail: Messages['logDetail'] = {
     ended_at: 'la fin',
     down_from: 'l’arrêt machine',
     down_to: 'la remise en marche',
+    down_kind: 'la nature de l’arrêt',
     attributes: 'les attributs',
   },
 };

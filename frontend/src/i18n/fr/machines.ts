@@ -69,6 +69,7 @@ export const machines: Messages['machines'] = {
   timeline: '90 derniers jours',
   timelineSummary: (logs, oneLog, stops, oneStop) =>
     `${logs} ${oneLog ? 'intervention' : 'interventions'}, ${stops} ${oneStop ? 'arrêt' : 'arrêts'}. Glissez pour choisir des jours.`,
+  legend: { log: 'une intervention', failure: 'une panne', stop: 'un arrêt, sur sa durée', ongoing: 'un arrêt en cours' },
   dayRange: (from, to) => (from === to ? from : `du ${from} au ${to}`),
   allDays: 'Tous les jours',
   rangeEnds: ['Premier jour', 'Dernier jour'],
@@ -88,7 +89,6 @@ export const machines: Messages['machines'] = {
   causesChart: 'Causes les plus fréquentes',
   causesSummary: (cause, times, over) => `«\u00a0${cause}\u00a0» vient en tête\u00a0: ${times} sur ${over} en 12 mois. Les pourcentages se cumulent.`,
   logsWithCause: (count, one) => `${count} ${one ? 'intervention' : 'interventions'} avec une cause`,
-  newestLogsWithCause: (count) => `les ${count} dernières interventions avec une cause`,
   noCauses: 'Aucune cause notée en 12 mois.',
   label: 'Étiquette QR',
   labelsHint: 'Scannez une étiquette avec un téléphone pour ouvrir la page de sa machine. Une feuille A4 contient 14 étiquettes\u00a0; imprimez à 100\u00a0%.',

@@ -9,6 +9,8 @@ import { logForm } from './logForm';
 import { logTypes } from './logTypes';
 import { machines } from './machines';
 import { outbox } from './outbox';
+import { printing } from './printing';
+import { reliability } from './reliability';
 import { scan } from './scan';
 import { sessions } from './sessions';
 import { siteState } from './siteState';
@@ -16,8 +18,9 @@ import { start } from './start';
 import { tokens } from './tokens';
 import { users } from './users';
 import { wall } from './wall';
+import { week } from './week';
 
 /** The French messages of all other pages. */
-const others: typeof en = { account, attributes, charts, files, imports, logDetail, logForm, logTypes, machines, outbox, scan, sessions, siteState, start, tokens, users, wall };
+const others: typeof en = { account, attributes, charts, files, imports, logDetail, logForm, logTypes, machines, outbox, printing, reliability, scan, sessions, siteState, start, tokens, users, wall, week };
 
 export default others;

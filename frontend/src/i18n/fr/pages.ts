@@ -14,4 +14,5 @@ export const pages: Messages['pages'] = {
   tokens: 'Jetons',
   users: 'Personnes',
   wall: 'Tableau',
+  week: 'Semaine',
 };

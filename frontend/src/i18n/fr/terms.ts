@@ -3,6 +3,8 @@ import type { Messages } from '../en';
 export const terms: Messages['terms'] = {
   severity: { info: 'Info', minor: 'Mineure', major: 'Majeure', critical: 'Critique' },
   status: { open: 'Ouverte', in_progress: 'En cours', done: 'Terminée', cancelled: 'Annulée' },
+  down_kind: { failure: 'Panne', planned: 'Prévu', external: 'Externe' },
+  byType: 'Selon le type',
   type: { info: 'Info', error: 'Panne', reload: 'Recharge', setting: 'Réglage', cleaning: 'Nettoyage', inspection: 'Contrôle', maintenance: 'Entretien' },
   role: {
     viewer: 'Lecteur',
@@ -25,8 +27,10 @@ export const terms: Messages['terms'] = {
     ended_at: 'Fin',
     down_from: 'Arrêt machine',
     down_to: 'Remise en marche',
+    down_kind: 'Nature de l’arrêt',
     attributes: 'Attributs',
     'machine.sector': 'Secteur',
+    'type.counts_as_failure': 'Type de panne',
     created_at: 'Créée',
     updated_at: 'Modifiée',
   },
