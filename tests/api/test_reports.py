@@ -1,4 +1,4 @@
-"""GET /reports/period.*: the figures of the API, the periods, what is escaped, and what is refused."""
+"""GET /reports/period.*: the figures are those of the API; periods, escaped texts and refused parameters."""
 
 import io
 import json

@@ -44,7 +44,7 @@ const MAX_CAUSES = 8;
 const MAX_OPEN = '12';
 const IS_OPEN: QueryPair[] = [['status', 'open'], ['status', 'in_progress']];
 
-/** All that the page shows. If a request fails, what was read before stays. */
+/** The data of the page. If a request fails, the page keeps the data that it has. */
 export class WeekData {
   week = $state.raw<Week | null>(null);
   error = $state.raw<ApiError | null>(null);

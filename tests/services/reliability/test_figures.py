@@ -111,7 +111,7 @@ async def database(seeded_url):
 
 @pytest.mark.untraced
 # Rules at the edges of stops show in few plants.
-@settings(max_examples=3 * settings().max_examples)
+@settings(max_examples=5 * settings().max_examples)
 @given(st.integers(0, 2**32), st.sampled_from(ZONES), st.sampled_from(GROUPINGS))
 async def test_figures_agree_with_a_plain_computation(database, seed, zone, group_by):
     plant = PlantGenerator(seed, zone)

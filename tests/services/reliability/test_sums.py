@@ -19,7 +19,7 @@ from machine_monitor.services import records
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.checks import verify
 from machine_monitor.services.projections import counters
-from machine_monitor.services.projections.reliability import groups, request, summing
+from machine_monitor.services.projections.reliability import groups, request, rows, summing
 from services.reliability.test_figures import validated
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -161,8 +161,13 @@ async def test_figures_are_read_from_the_sums_of_whole_months(database):
     assert fault.startswith(f"The monthly sums of reliability of machines with the ids {lathe} differ from the logs.")
 
 
+async def test_a_window_without_sums_reads_no_stops_that_ended_before_it(database, monkeypatch):
+    monkeypatch.setattr(rows, "MAX_ROWS", 6)
+    assert await failure_time(database, "2025-06-01", "2025-06-05") == 0
+
+
 class WritesAfterReading:
-    """A database to which a log is written after each reading, before the sums of what was read are."""
+    """A database in which another client writes a log after each read, before the sums are written."""
 
     def __init__(self, database: Database, day: str) -> None:
         self._database, self._day = database, day

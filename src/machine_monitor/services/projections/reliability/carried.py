@@ -1,4 +1,4 @@
-"""Stops that are carried over the start of a month: all that the time after it must know of the time before."""
+"""Stops that are carried over the start of a month: with them, figures of later times need no earlier logs."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,7 +50,7 @@ def from_text(text: str | None) -> CarriedStops:
 
 
 def carry(before: CarriedStops, stops: Iterable[Stop], instants: Sequence[int]) -> Iterator[CarriedStops]:
-    """Yield what is carried over each of some ascending instants.
+    """Yield the stops that are carried over each of some ascending instants.
 
     `before` is carried over an earlier instant, at or after which all of the `stops` begin.
     """
@@ -62,7 +62,7 @@ def carry(before: CarriedStops, stops: Iterable[Stop], instants: Sequence[int]) 
 
 
 class _Sweep:
-    """What is carried, while stops are added in the order of their starts."""
+    """Tracks the carried stops while stops are added in the order of their starts."""
 
     def __init__(self, before: CarriedStops) -> None:
         self._failure, self._unplanned_until, self._down_until, self._open_count, ends = before

@@ -14,11 +14,13 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Subquery,
+    Table,
     Text,
     and_,
     bindparam,
     case,
     cast,
+    exists,
     func,
     literal_column,
     null,
@@ -49,7 +51,7 @@ SUMMED = ("down", "unplanned", "failure", "failures", "repairs", "repair")
 
 
 class Fact(NamedTuple):
-    """A row of `facts_statement`: something known of a machine.
+    """A row of `facts_statement`, about one machine.
 
     `start` and `end` are instants in microseconds since 1970; `end` is the entry's number in a SERVICE_ENTRY. `text` is
     the kind of a stop, the operation and the changes of an entry, or the carried stops of a BASE. That of SUMS has the
@@ -157,9 +159,12 @@ def _fact(
 def _bases(clauses: Sequence[ColumnElement]) -> Subquery:
     """Select the machines, and between which times the logs of each are read, before and after the summed months.
 
-    A base is the start of the last month whose row is to be used; its carried stops stand for all earlier logs. The
-    bounds are columns, not binds: SQLite would otherwise read all logs in them, and then look for their machine. It is
-    no CTE: SQLite 3.40 expects a million rows of the second use of one, and reads all logs to make a Bloom filter.
+    A base is the start of the last month whose row is to be used; its carried stops stand for all earlier logs. Without
+    one, only a machine that is stopped when the window begins has earlier stops that matter: merged ones reach back.
+
+    The bounds are columns, not binds: SQLite would otherwise read all logs in them, and then look for their machine.
+    They are in no CTE: SQLite 3.40 expects a million rows of the second use of one, and reads all logs to make a Bloom
+    filter.
     """
     machines, kept = MACHINES.table, RELIABILITY_MONTHS
     zone = bindparam("zone", type_=CODE.column_type)
@@ -178,8 +183,9 @@ def _bases(clauses: Sequence[ColumnElement]) -> Subquery:
     ).where(*clauses)
     base = found.subquery()
     after = case((base.c.base_after > first_month, base.c.base_after), else_=first_month)
+    earliest = case((_is_stopped_at_start(base.c.id), window_bound("beginning")), else_=window_bound("from"))
     bounds = {
-        "stops_before": func.coalesce(base.c.base_before, window_bound("beginning")),
+        "stops_before": func.coalesce(base.c.base_before, earliest),
         "failures_before": window_bound("from"),
         "before_ends": first_month,
         "after": after,
@@ -188,11 +194,23 @@ def _bases(clauses: Sequence[ColumnElement]) -> Subquery:
     return select(*base.c, *[bound.label(name) for name, bound in bounds.items()]).subquery("bases")
 
 
+def _is_stopped_at_start(machine_id: ColumnElement) -> ColumnElement:
+    """Whether a stop that began before the window lasts until it begins, or longer."""
+    logs = LOGS.table.alias("crossing")
+    return exists().where(
+        logs.c.machine_id == machine_id,
+        *_counted_logs(logs),
+        logs.c.down_from.is_not(None),
+        logs.c.down_from < window_bound("from"),
+        or_(logs.c.down_to.is_(None), logs.c.down_to >= window_bound("from")),
+    )
+
+
 def _signs_of_life(engine: Engine, clauses: Sequence[ColumnElement]) -> list[Select]:
     machines, logs = MACHINES.table, LOGS.table
     first_log, first_stop = (
         select(logs.c[name])
-        .where(logs.c.machine_id == machines.c.id, logs.c[name].is_not(None), *counted_logs())
+        .where(logs.c.machine_id == machines.c.id, logs.c[name].is_not(None), *_counted_logs(logs))
         .order_by(logs.c[name])
         .limit(literal_column("1"))
         .correlate(machines)
@@ -222,7 +240,7 @@ def _stops(engine: Engine, bases: Subquery) -> list[Select]:
     stops = (
         _fact(logs.c.machine_id, STOP, engine.microseconds(logs.c.down_from), end, kind)
         .select_from(bases.join(logs, logs.c.machine_id == bases.c.id).outerjoin(types, types.c.code == logs.c.type))
-        .where(*counted_logs(), logs.c.down_from.is_not(None))
+        .where(*_counted_logs(logs), logs.c.down_from.is_not(None))
     )
     at, since = logs.c.down_from, bases.c.stops_before
     return [stops.where(at >= since, at < bases.c.before_ends), stops.where(*_after_summed_months(bases, at))]
@@ -271,7 +289,6 @@ def _sums(engine: Engine, bases: Subquery, *, by_month: bool) -> Select:
     return found if by_month else found.group_by(kept.c.machine_id)
 
 
-def counted_logs() -> list[ColumnElement]:
+def _counted_logs(logs: Table | Any) -> list[ColumnElement]:
     """Return the clauses that leave out the logs that count for nothing."""
-    logs = LOGS.table
     return [logs.c.deleted_at.is_(None), logs.c.status != CANCELLED]

@@ -74,7 +74,7 @@ class Stretch:
 
 
 class MonthSums(NamedTuple):
-    """What was summed up for months of a machine, of which the first begins at `start`: times, and counts."""
+    """The sums of one month of a machine, or of several from `start` on: times in microseconds, and counts."""
 
     start: int
     down: int
@@ -87,10 +87,10 @@ class MonthSums(NamedTuple):
 
 @dataclass
 class Machine:
-    """What is known of a machine in a window: when it was in service, and what its figures are computed from.
+    """The data of a machine from which its figures in a window are computed.
 
     The stretches and the months of the sums do not overlap; in the rest of the window the machine had no stop.
-    `open_counts` has the number of open stops at the start of the months that the sums end with.
+    `open_counts` pairs instants at which sums begin or end with the number of stops that are open then.
     """
 
     first_sign: int

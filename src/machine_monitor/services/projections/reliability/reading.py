@@ -1,4 +1,4 @@
-"""Turn the facts of machines into what their figures are computed from."""
+"""Turn facts into `Machine` objects, from which the figures are computed."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ class MachineFacts:
     open_counts: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, fact: Fact, first_month: int) -> None:
-        """Add a fact; sums without a month are of all from `first_month` on."""
+        """Add a fact; sums without a start are those of all months from `first_month` on."""
         if fact.kind == facts.SUMS:
             self._add_sums(fact, first_month)
         elif fact.start is None:
@@ -66,12 +66,12 @@ class MachineFacts:
             self.open_counts.append((start, carried.from_text(stops).count_open()))
 
     def machine_in(self, start: int, end: int) -> Machine:
-        """Return what the figures from `start` until just before `end` are computed from, without any sums."""
+        """Return the machine in the window [start, end), without any sums."""
         base = max((base for base in self.bases if base <= start), default=None)
         return Machine(0, self._in_service(), [self._stretch(start, end, base)])
 
     def machine(self, window: FactWindow) -> Machine:
-        """Return what the figures of the window are computed from."""
+        """Return the machine in the window."""
         start, end, first_month = window.microseconds
         first_sign, open_counts = min(self.signs, default=FOREVER), [*self.open_counts]
         found = Machine(first_sign, self._in_service(), sums=self.sums, open_counts=open_counts)
@@ -97,7 +97,7 @@ class MachineFacts:
 def read_machines(
     rows: Iterable[Sequence], window: FactWindow, in_service_now: Mapping[int, Any]
 ) -> dict[int, Machine]:
-    """Return what the facts say of each machine."""
+    """Return the machines in the window, by id."""
     first_month = window.microseconds[2]
     found = {machine_id: MachineFacts(is_in_service(now)) for machine_id, now in in_service_now.items()}
     for fact in map(Fact._make, rows):

@@ -164,7 +164,7 @@ def _month_rows(found: MachineFacts, until: int, zone: ZoneInfo) -> Iterator[Mon
 
 
 def _figures_by_month(found: MachineFacts, starts: Sequence[int]) -> Iterator[Figures]:
-    """Yield what is summed up of the figures of each month but the last one, which is not over."""
+    """Yield the figures to keep of each month, and none for the last one, which is not over."""
     if len(starts) > 1:
         sums = FigureSums(Windows(starts))
         sums.add(found.machine_in(starts[0], starts[-1]))

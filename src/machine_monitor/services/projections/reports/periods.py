@@ -21,7 +21,7 @@ _DAYS = re.compile(r"(\d{4}-\d\d-\d\d)\.\.(\d{4}-\d\d-\d\d)", re.ASCII)
 
 
 class BadPeriod(ValueError):
-    """The text names no period; the message says what is expected."""
+    """A text that names no period. The message lists the forms of a period."""
 
 
 @dataclass(frozen=True)
