@@ -56,9 +56,31 @@ def test_the_list_prints_all_logs_of_its_filters(opened, site, by_keyboard):
     assert print_to_pdf(page, "logs") > 5
 
 
+def test_the_print_button_waits_for_the_part_of_the_console_that_prints(opened, site):
+    page = opened("/ui/account")
+    held = []
+    page.route("**/PrintedLogs-*.js", lambda route: held.append(route))
+    page.goto("/ui/logs?started_at__gte=-1y")
+    page.wait_for_selector(ROW)
+    page.evaluate(RECORD_PRINT)
+    with page.expect_response(re.compile(r"/logs\?.*limit=500")):
+        page.get_by_role("button", name="Print").click()
+    assert held, "the browser had the part already"
+    assert page.evaluate("window.printed") is None
+    held[0].continue_()
+    page.wait_for_function("() => window.printed")
+    assert page.evaluate("window.printed") == uuids(site, "started_at__gte=-1y")
+
+
 def test_the_browsers_print_command_says_how_many_logs_are_missing(opened, site):
     page = opened("/ui/logs?started_at__gte=-1y")
     page.wait_for_selector(ROW)
+    # The part of the console that prints is loaded after the rows.
+    page.wait_for_function("""() => {
+        dispatchEvent(new Event('beforeprint'));
+        return document.querySelector('.print-only');
+    }""")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
     note = "window.note = document.querySelector('.print-only').textContent"
     page.evaluate(f"addEventListener('beforeprint', () => {{ {note}; }})")
     print_to_pdf(page, "logs-by-menu")

@@ -21,11 +21,20 @@ export class LogPrinter {
   busy = $state(false);
   #query: () => readonly QueryPair[];
   #shown: () => { rows: readonly Row[]; total: number | null };
+  #loadPrintout: () => Promise<unknown>;
 
-  /** `query` is the query of the list for the API, and `shown` are the rows that it has loaded. */
-  constructor(query: () => readonly QueryPair[], shown: () => { rows: readonly Row[]; total: number | null }) {
+  /**
+   * `query` is the query of the list for the API, and `shown` are the rows that it has loaded. A page that loads `PrintedLogs`
+   * after its rows passes its `loadPrintout`, because nothing is printed without that component.
+   */
+  constructor(
+    query: () => readonly QueryPair[],
+    shown: () => { rows: readonly Row[]; total: number | null },
+    loadPrintout: () => Promise<unknown> = () => Promise.resolve(),
+  ) {
     this.#query = query;
     this.#shown = shown;
+    this.#loadPrintout = loadPrintout;
   }
 
   /** Watch the browser's Print command and its keyboard shortcut. Returns a function that stops watching. */
@@ -59,7 +68,7 @@ export class LogPrinter {
     if (this.busy) return;
     this.busy = true;
     try {
-      const { rows, total } = await readAll(this.#query());
+      const [{ rows, total }] = await Promise.all([readAll(this.#query()), this.#loadPrintout()]);
       this.total = total;
       this.rows = rows;
       await tick();
