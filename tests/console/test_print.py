@@ -5,6 +5,7 @@ import re
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from playwright.sync_api import Route
 
 from console.conftest import ADMIN, SCREENSHOTS
 from machine_monitor.models import MACHINES
@@ -58,8 +59,12 @@ def test_the_list_prints_all_logs_of_its_filters(opened, site, by_keyboard):
 
 def test_the_print_button_waits_for_the_part_of_the_console_that_prints(opened, site):
     page = opened("/ui/account")
-    held = []
-    page.route("**/PrintedLogs-*.js", lambda route: held.append(route))
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/PrintedLogs-*.js", hold)
     page.goto("/ui/logs?started_at__gte=-1y")
     page.wait_for_selector(ROW)
     page.evaluate(RECORD_PRINT)
