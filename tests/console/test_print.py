@@ -5,7 +5,6 @@ import re
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from playwright.sync_api import Route
 
 from console.conftest import ADMIN, SCREENSHOTS
 from machine_monitor.models import MACHINES
@@ -59,9 +58,9 @@ def test_the_list_prints_all_logs_of_its_filters(opened, site, by_keyboard):
 
 def test_the_print_button_waits_for_the_part_of_the_console_that_prints(opened, site):
     page = opened("/ui/account")
-    held: list[Route] = []
+    held = []
 
-    def hold(route: Route) -> None:
+    def hold(route):
         held.append(route)
 
     page.route("**/PrintedLogs-*.js", hold)
