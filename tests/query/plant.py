@@ -243,13 +243,12 @@ class JobRead(Versioned, JobCreate):
 
 
 JOB_SUMMARY = Summary(
-    fields=("station", "kind", "spare", "station.site", "station.site.region.country", "spare.site.city"),
     at="started_at",
     metrics={
         metric.name: metric
         for metric in (
             SumMetric("count", "how many", (), lambda: ONE),
-            SumMetric("minutes", "how long they take", ("minutes",), lambda minutes: minutes),
+            SumMetric("total_minutes", "how long they take", ("minutes",), lambda minutes: minutes),
             IntervalMetric("worked", "for how many seconds", "started_at", "ended_at", "station_id"),
         )
     },

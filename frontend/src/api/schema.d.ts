@@ -5098,7 +5098,7 @@ export interface operations {
     count_logs: {
         parameters: {
             query: {
-                /** @description The fields to count by: 1 to 5 names, separated by commas. */
+                /** @description The fields to count by: 1 to 5 names, separated by commas. All fields but long texts and times, also related ones such as `machine.usage`, and `attributes.<key>`. */
                 by: string;
                 /** @description The maximum number of values per field. */
                 limit?: number;
@@ -5282,7 +5282,7 @@ export interface operations {
     measure_logs: {
         parameters: {
             query?: {
-                /** @description Up to 3 fields and one of day, week, month, year, separated by commas. Default: one group. */
+                /** @description Up to 3 fields and one of day, week, month, year, separated by commas. Default: one group. All fields but long texts and times, also related ones such as `machine.usage`, and `attributes.<key>`. */
                 group_by?: string;
                 /** @description Up to 10 metrics, separated by commas: `count` (the number of logs, by `started_at`), `failures` (the number of logs that are failures, by `down_kind` or else by their type), `downtime` (the seconds that machines were stopped; overlapping stops of one machine count once), `duration` (the seconds of work, from `started_at` to `ended_at`), `mean_duration` (the mean duration of the logs that have an end); and over the numbers of an attribute `sum:attributes.<key>`, `mean:attributes.<key>`, `min:attributes.<key>`, `max:attributes.<key>`. */
                 metrics?: string;

@@ -316,7 +316,6 @@ METRICS = (
     ),
 )
 SUMMARY = Summary(
-    fields=("machine", "type", "severity", "status", "user", "project", "machine.sector"),
     at="started_at",
     metrics={metric.name: metric for metric in METRICS},
     counters=Counters(

@@ -7,6 +7,7 @@ from sqlalchemy import Index, PrimaryKeyConstraint, Table, UniqueConstraint
 from machine_monitor.database.fulltext import SEARCHED
 from machine_monitor.database.kinds import LIST, OBJECT, TIME
 from machine_monitor.query.calendar import UNITS
+from machine_monitor.query.grouping import groupable_fields
 from machine_monitor.query.language.parser import PARAMETERS
 from machine_monitor.query.language.summaries import DEFAULT_METRIC, FACET_PARAMETERS, STATS_PARAMETERS
 from machine_monitor.query.metrics import Counters, IntervalMetric, Metric, Summary, SumMetric
@@ -131,10 +132,6 @@ def _name_faults(resource: Resource) -> Iterator[str]:
 
 
 def _summary_faults(resource: Resource, summary: Summary) -> Iterator[str]:
-    for name in summary.fields:
-        field = resource.single_valued_fields.get(name)
-        if field is None or field.kind.name not in COUNTED_KINDS:
-            yield f"'{name}' cannot be a facet: a record can have several values of it, or it is not a text"
     if not _is_instant(resource, summary.at) or resource.own_fields[summary.at].nullable:
         yield f"'{summary.at}' cannot place a record in time: it must be a time of this resource that is never null"
     if DEFAULT_METRIC not in summary.metrics:
@@ -160,7 +157,7 @@ def _counter_faults(resource: Resource, counters: Counters) -> Iterator[str]:
 
 def _metric_faults(resource: Resource, metric: Metric) -> Iterator[str]:
     assert resource.summary is not None
-    if metric.name in (*UNITS, "total", *resource.summary.fields):
+    if metric.name in (*UNITS, "total", *groupable_fields(resource)):
         yield f"the metric '{metric.name}' has the name of another member of a stats group"
     for name in metric.reads if isinstance(metric, SumMetric) else metric.condition.reads:
         if name not in resource.single_valued_fields:

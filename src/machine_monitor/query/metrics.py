@@ -123,9 +123,8 @@ class Counters:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """The facets and stats of a resource: the `fields` to group by, the time field `at`, and the `metrics`."""
+    """The facets and stats of a resource: the time field `at` that places a record in time, and the `metrics`."""
 
-    fields: tuple[str, ...]
     at: str
     metrics: Mapping[str, Metric]
     counters: Counters | None = None

@@ -123,11 +123,12 @@ class Field:
 
 
 class FieldAnnotations(NamedTuple):
-    """The annotations of a read field: its kind, reference, child rows and count."""
+    """The annotations of a read field; `max_length` is None if it is no text, or one without a limit."""
 
     kind: Kind
     nullable: bool
     description: str
+    max_length: int | None
     reference: Reference | None
     rows: ChildRows | None
     count: CountOf | None
@@ -367,10 +368,7 @@ def _child_row_fields(rows: ChildRows, path: tuple[Join, ...], prefix: str) -> I
 def _folded_column(
     table: Table, folded_table: Table | None, rows: FromClause, name: str, kind: Kind
 ) -> ColumnElement | None:
-    """Return the folded (case and accents removed) text that `contains`, `startswith` and `endswith` compare.
-
-    For an object, return the stored representations of its attributes.
-    """
+    """Return what `contains`, `startswith` and `endswith` compare: folded text; for an object, its representations."""
     if kind.name in ("code", "choice"):
         return func.lower(rows.c[name])
     if f"{name}_folded" in table.c:
@@ -390,7 +388,8 @@ def field_annotations(info: Any) -> FieldAnnotations:
     rows = first(ChildRows)
     nullable = type(None) in get_args(info.annotation)
     kind = LIST if rows else first(Kind)
-    return FieldAnnotations(kind, nullable, info.description or "", first(Reference), rows, first(CountOf))
+    length = min((mark.max_length for mark in found if getattr(mark, "max_length", None) is not None), default=None)
+    return FieldAnnotations(kind, nullable, info.description or "", length, first(Reference), rows, first(CountOf))
 
 
 def _metadata(annotation: Any) -> list[Any]:

@@ -32,6 +32,7 @@ from machine_monitor.database.kinds import TIME
 from machine_monitor.database.statements import Statement, compile_statement, statement_cache
 from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
+from machine_monitor.query.grouping import bind_keys, group_fields
 from machine_monitor.query.language.summaries import StatsQuery
 from machine_monitor.query.lists import LIMIT_PARAM
 from machine_monitor.query.metrics import ONE, ZERO, Condition, DurationMetric, IntervalMetric
@@ -72,14 +73,18 @@ def _compile(engine: Engine, query: StatsQuery) -> tuple[StatsKey, dict[str, Any
     zone = query.time_context.zone if set(query.group_by) & set(UNITS) else None
     bounds = {name: instant for name, instant in zip(BOUNDS, query.window, strict=True) if instant is not None}
     values |= {name: engine.to_db(instants.format_instant(instant), TIME) for name, instant in bounds.items()}
-    return StatsKey(resource, filter_key, query.group_by, metrics, zone, tuple(bounds)), values
+    names = [name for name in query.group_by if name not in UNITS]
+    fields = group_fields(engine, resource, names)
+    values |= bind_keys(resource, names)
+    return StatsKey(resource, filter_key, query.group_by, metrics, zone, tuple(bounds), fields), values
 
 
 async def _fetch(database: Database, query: StatsQuery, stats_key: StatsKey, values: Mapping[str, Any]) -> Rows:
     # Attributes are read from the records in any case.
     if stats_key.counter_field is not None and not query.attribute_metrics:
         statement = await database.get_statement(counters_statement, database.engine, stats_key)
-        rows = await database.fetch(statement, {"zone": query.time_context.zone.key, "limit": MAX_GROUPS + 1})
+        bound = {**values, "zone": query.time_context.zone.key, "limit": MAX_GROUPS + 1}
+        rows = await database.fetch(statement, bound)
         zone_index, total_index = (statement.columns.index(name) for name in ("zone", "total"))
         if rows and (stats_key.unit is None or rows[0][zone_index] == query.time_context.zone.key):
             return Rows(statement.columns, [row for row in rows if row[total_index] is not None])

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import date
 from itertools import islice
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from sqlalchemy import ColumnElement
 from machine_monitor.database.engines import canonical_json
 from machine_monitor.query import calendar
 from machine_monitor.query.calendar import UNITS
+from machine_monitor.query.grouping import json_value
 from machine_monitor.query.language.summaries import StatsQuery
 from machine_monitor.query.metrics import DurationMetric, IntervalMetric, Metric, Summary, SumMetric
 from machine_monitor.query.schema import Field, Resource
@@ -31,7 +33,7 @@ class StatsKey:
     """The cache key of a stats statement.
 
     `filter_key` is None without filters, `zone` is None without a calendar unit. `bounds` names the given bounds of the
-    window, `from` and `to`.
+    window, `from` and `to`. `fields` are those of `names` in their order, calendar units left out.
     """
 
     resource: Resource
@@ -40,6 +42,7 @@ class StatsKey:
     metrics: tuple[Metric, ...]
     zone: ZoneInfo | None
     bounds: tuple[str, ...] = ()
+    fields: Sequence[Field] = dataclass_field(default=(), compare=False)
 
     @property
     def summary(self) -> Summary:
@@ -51,11 +54,6 @@ class StatsKey:
     def unit(self) -> str | None:
         """The requested calendar unit, if any."""
         return next((name for name in self.names if name in UNITS), None)
-
-    @property
-    def fields(self) -> list[Field]:
-        """The fields to group by, in the requested order."""
-        return [self.resource.fields[name] for name in self.names if name not in UNITS]
 
     @property
     def sum_metrics(self) -> list[SumMetric]:
@@ -180,7 +178,7 @@ def to_json(query: StatsQuery, stats_key: StatsKey, found: Rows, attributes: Att
         # Without group_by there is always one group, even if no record matches.
         found = Rows((*found.columns,), [(0,) * len(found.columns)])
     groups = _groups(stats_key, found)
-    serialized = list(map(_group_serializer(query, attributes), islice(groups, MAX_GROUPS)))
+    serialized = list(map(_group_serializer(query, stats_key, attributes), islice(groups, MAX_GROUPS)))
     return canonical_json({"groups": serialized, "truncated": next(groups, None) is not None}).encode()
 
 
@@ -271,20 +269,19 @@ def seconds(microseconds: int, divisor: int = 1) -> int | float:
     return microseconds / (MICROSECONDS_PER_SECOND * divisor) if rest else whole
 
 
-def _group_serializer(query: StatsQuery, attributes: AttributeSums) -> Callable[[StatsGroup], dict[str, Any]]:
+def _group_serializer(
+    query: StatsQuery, stats_key: StatsKey, attributes: AttributeSums
+) -> Callable[[StatsGroup], dict[str, Any]]:
     """Return a function that converts a group to its JSON object; built once for thousands of groups."""
-    kinds = {name: query.resource.fields[name].kind for name in query.group_by if name not in UNITS}
-    ranks = [
-        (i, kinds[name].choices)
-        for i, name in enumerate(query.group_by)
-        if name in kinds and kinds[name].name == "rank"
-    ]
+    fields = [name for name in query.group_by if name not in UNITS]
+    to_json = {name: json_value(field.kind) for name, field in zip(fields, stats_key.fields, strict=True)}
+    converted = [(i, to_json[name]) for i, name in enumerate(query.group_by) if name in to_json]
     of_attributes = query.attribute_metrics
 
     def serialize(group: StatsGroup) -> dict[str, Any]:
         keys = list(group.keys)
-        for i, choices in ranks:
-            keys[i] = None if keys[i] is None else choices[int(keys[i])]
+        for i, convert in converted:
+            keys[i] = convert(keys[i])
         members = dict(zip(query.group_by, keys, strict=True))
         for name in query.metrics:
             if name in of_attributes:

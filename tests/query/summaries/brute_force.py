@@ -23,7 +23,17 @@ DAYS = ("2020-12-28", "2021-01-03", "2024-12-30", "2025-03-08", "2025-03-29", "2
 MACHINE_NAMES = ("Écluse", "a", "B", "c", "🛠")
 SECTORS = {"Écluse": "1A", "a": "1B", "B": None, "c": "1A", "🛠": ""}
 FORMATS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m", "year": "%Y"}
-FACETS = ("machine", "type", "severity", "status", "user", "project", "machine.sector")
+# The fields of which all records are counted; then the others, and an attribute of each resource that has some.
+COUNTED = (
+    *("machine", "type", "severity", "status", "project", "user", "machine.name", "machine.sector", "machine.usage"),
+    *("machine.manufacturer", "machine.model", "machine.serial_number", "machine.year_of_acquisition"),
+    *("machine.in_service", "machine.attributes.site", "machine.listed", "machine.version", "machine.id"),
+    *("machine.attachment_count", "type.code", "type.label", "type.counts_as_failure", "type.active", "type.version"),
+    *("user.trigram", "user.first_name", "user.last_name", "user.role", "user.active", "user.version"),
+)
+FACETS = (*COUNTED, "uuid", "down_kind", "attributes.cost", "version", "attachment_count")
+# Texts, numbers and booleans: of one machine each, and one without.
+SITES = {"Écluse": "Nord", "a": 12.5, "B": False, "c": "nord ", "🛠": None}
 
 
 def log(rng: Random) -> dict:
@@ -52,12 +62,25 @@ def log(rng: Random) -> dict:
     }
 
 
+def machine(name: str, number: int) -> dict:
+    site = {} if SITES[name] is None else {"site": SITES[name]}
+    years = (None, 1999, 2001, 1900, 2001)
+    return {
+        "name": name,
+        "sector": SECTORS[name],
+        "usage": ("saw", None, "Saw")[number % 3],
+        "year_of_acquisition": years[number],
+        "in_service": number % 2 == 0,
+        "attributes": site,
+    }
+
+
 def fill(url: str, seed: int, logs: int) -> None:
     """Fill a database with machines, types, users and random logs."""
     rng = Random(seed)
-    bodies = [(MACHINES, {"name": name, "sector": SECTORS[name]}) for name in MACHINE_NAMES]
+    bodies = [(MACHINES, machine(name, number)) for number, name in enumerate(MACHINE_NAMES)]
     bodies += [(LOG_TYPES, {"code": "X-1.a", "counts_as_failure": True})]
-    bodies += [(USERS, {"trigram": trigram}) for trigram in ("ABC", "abd")]
+    bodies += [(USERS, {"trigram": "ABC", "role": "operator", "first_name": "É"}), (USERS, {"trigram": "abd"})]
     bodies += [(LOGS, log(rng)) for _ in range(logs)]
     validated = [(resource, resource.create.model_validate(body).model_dump(mode="json")) for resource, body in bodies]
     database = Database(url)
@@ -68,7 +91,13 @@ def fill(url: str, seed: int, logs: int) -> None:
 
 
 def value(record: dict, name: str):
-    return record["expanded"]["machine"]["sector"] if name == "machine.sector" else record[name]
+    first, _, rest = name.partition(".")
+    if not rest:
+        return record[name]
+    if first == "attributes":
+        return record["attributes"].get(rest)
+    related = record["expanded"][first]
+    return None if related is None else value(related, rest)
 
 
 def holds(record: dict, conditions: list, terms: list) -> bool:
@@ -78,12 +107,20 @@ def holds(record: dict, conditions: list, terms: list) -> bool:
 
 
 def order(name: str, found) -> tuple:
-    return (found is None, oracle.RANKS[name].index(found) if name in oracle.RANKS and found is not None else found)
+    own = name.rpartition(".")[2]
+    if found is None:
+        return (True,)
+    if own in oracle.RANKS:
+        return (False, oracle.RANKS[own].index(found))
+    if "attributes." in name:
+        # Booleans, then numbers, then texts.
+        return (False, isinstance(found, str), not isinstance(found, bool), found)
+    return (False, found)
 
 
 def facet(matching: list[dict], name: str, limit: int) -> list[dict]:
     counts = Counter(value(record, name) for record in matching)
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], *order(name, item[0])))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], order(name, item[0])))
     return [{"value": found, "count": count} for found, count in ordered[:limit]]
 
 

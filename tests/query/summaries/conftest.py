@@ -28,4 +28,4 @@ async def plant(plant_url, timezone, at_now):  # noqa: ARG001 -- sets the end of
 
 @pytest.fixture
 async def logs(plant):
-    return await samples.collect(plant, "logs", expand="machine,type")
+    return await samples.collect(plant, "logs", expand="machine,type,user")

@@ -37,7 +37,9 @@ def query_parameters(conditions, terms) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("limit", [1, 3, 500])
 @pytest.mark.parametrize(("conditions", "terms"), CASES, ids=range(len(CASES)))
 async def test_facets_agree_with_brute_force(plant, logs, conditions, terms, limit):
-    for by in (brute_force.FACETS[:5], brute_force.FACETS[:1:-1]):
+    # All in turn, and not always together with the same others.
+    names = [*brute_force.FACETS, *brute_force.FACETS[::-2]]
+    for by in (tuple(names[i : i + 5]) for i in range(0, len(names), 5)):
         expected = {}
         for name in by:
             others = [condition for condition in conditions if condition[0] != name]
@@ -54,6 +56,29 @@ async def test_facets_agree_with_brute_force(plant, logs, conditions, terms, lim
 async def test_a_search_that_matches_nothing_has_empty_facets(plant):
     response = await plant.get("/logs/facets", params={"by": "type,project", "q": "-"})
     assert response.json() == {"facets": {"type": [], "project": []}, "capped": []}
+
+
+async def test_the_values_of_an_attribute_keep_their_types(client):
+    await client.post("/machines", json=samples.MACHINES[0])
+    machine, key = samples.MACHINES[0]["name"], "it's \" odd \\"
+    values = [True, True, 1, 1.0, "1", "a", "a b", "A", -2, False, None]
+    for value in values:
+        body = {"machine": machine, "type": "info", "attributes": {} if value is None else {key: value}}
+        assert (await client.post("/logs", json=body)).status_code == 201
+    name = f"attributes.{key}"
+    ordered = [(True, 2), (1, 2), (False, 1), (-2, 1), ("1", 1), ("A", 1), ("a", 1), ("a b", 1), (None, 1)]
+
+    def typed(value, count):
+        return type(value), value, count
+
+    answer = (await client.get("/logs/facets", params={"by": f"type,{name}", f"{name}": "a"})).json()
+    found = answer["facets"][name]
+    assert [typed(row["value"], row["count"]) for row in found] == [typed(*row) for row in ordered]
+    assert answer["facets"]["type"] == [{"value": "info", "count": 1}]
+    answer = (await client.get("/logs/stats", params={"group_by": f"type,{name}"})).json()
+    found = [typed(group[name], group["count"]) for group in answer["groups"]]
+    by_value = [(False, 1), (True, 2), (-2, 1), (1, 2), ("1", 1), ("A", 1), ("a", 1), ("a b", 1), (None, 1)]
+    assert found == [typed(*row) for row in by_value]
 
 
 MANY = 10_050
@@ -100,6 +125,10 @@ async def test_filtered_facets_count_the_ten_thousand_newest_logs(client, databa
     assert found["type"] == {"info": 10_000 - 11, "reload": 11}
     assert sum(found["project"].values()) == 10_000
     assert found["machine"] == {samples.MACHINES[0]["name"]: 10_000}
+    # The same holds without a filter for the fields that have no counters.
+    found, capped = await facets(by="machine.sector,down_kind,attributes.cost")
+    assert capped == ["down_kind", "attributes.cost"]
+    assert (found["down_kind"], found["attributes.cost"]) == ({None: 10_000}, {None: 10_000})
     # A facet ignores its own filter. If there is no other filter, it comes from the counters and is not capped.
     found, capped = await facets(by="status,severity,type", severity="info")
     assert capped == []

@@ -2,10 +2,13 @@
 
 import pytest
 
+LONG_TEXTS_AND_TIMES = ("comment", "cause", "action", "machine.comment", "started_at", "down_to", "machine.created_at")
+WITHOUT_ONE_VALUE = ("attachments", "attachments.name", "attributes", "attributes.", "attributes.a.b")
+FIELDS = ("", "no", "type,", "type,type", "Type", *LONG_TEXTS_AND_TIMES, *WITHOUT_ONE_VALUE, "attributes.a__b")
 # A query and its invalid parameter.
 FACETS = [
     ("", "by"),
-    *[(f"by={value}", "by") for value in ("", "no", "type,", "type,type", "Type", "month", "comment", "machine.name")],
+    *[(f"by={value}", "by") for value in (*FIELDS, "month")],
     ("by=machine,type,severity,status,user,project", "by"),
     ("by=type&by=user", "by"),
     ("by=type&q=%00", "q"),
@@ -29,10 +32,7 @@ FACETS = [
     ("by=type&q=" + "+".join("a" * 33), "q"),
 ]
 STATS = [
-    *[
-        (f"group_by={value}", "group_by")
-        for value in ("", "no", "type,", "type,type", "hour", "day,month", "week,week")
-    ],
+    *[(f"group_by={value}", "group_by") for value in (*FIELDS, "hour", "day,month", "week,week")],
     ("group_by=machine,type,user,project", "group_by"),
     ("group_by=machine,type,user,day,month", "group_by"),
     ("group_by=type&group_by=user", "group_by"),

@@ -6,6 +6,8 @@ from typing import Any
 from machine_monitor.api.openapi import filters_page
 from machine_monitor.database.kinds import OBJECT
 from machine_monitor.query.calendar import UNITS
+from machine_monitor.query.grouping import groupable_fields
+from machine_monitor.query.language.attributes import ANY_KEY
 from machine_monitor.query.language.operators import EQUAL, Operator
 from machine_monitor.query.language.parser import (
     ATTRIBUTE_PATTERN,
@@ -24,7 +26,6 @@ from machine_monitor.query.language.summaries import (
     MAX_FACETS,
     MAX_GROUP_FIELDS,
     MAX_METRICS,
-    summary_fields,
 )
 from machine_monitor.query.language.times import TIME_FILTER_PATTERN
 from machine_monitor.query.language.values import MAX_INTEGER
@@ -37,6 +38,7 @@ from machine_monitor.services.projections.reports.report import LANGUAGES
 # Operators that are declared as parameters beside equality, by kind; all others are on the page of filters.
 DECLARED = {"time": ("gte", "lt"), "text": ("contains",), "rank": ("gte",)}
 DECLARED_RELATED = ("machine.sector",)
+GROUPABLE = "All fields but long texts and times, also related ones such as `machine.usage`, and `attributes.<key>`."
 BOOLEAN = {"type": "boolean"}
 TEXT = {"type": "string"}
 DIALECT = {"type": "string", "enum": list(DIALECTS), "default": DIALECTS[0]}
@@ -72,11 +74,10 @@ def changes_parameters() -> list[dict[str, Any]]:
 
 def facets_parameters(resource: Resource) -> list[dict[str, Any]]:
     """Return the OpenAPI parameters of facets."""
-    fields = summary_fields(resource)
     by = _parameter(
         "by",
-        f"The fields to count by: 1 to {MAX_FACETS} names, separated by commas.",
-        _names(fields, at_most=MAX_FACETS),
+        f"The fields to count by: 1 to {MAX_FACETS} names, separated by commas. {GROUPABLE}",
+        _group_names(resource, at_most=MAX_FACETS),
     )
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_FACET_VALUES, "default": DEFAULT_VALUES}
     return [
@@ -92,7 +93,7 @@ def stats_parameters(resource: Resource) -> list[dict[str, Any]]:
     metrics = resource.summary.metrics if resource.summary else {}
     sentences = ", ".join(f"`{metric.name}` ({metric.description})" for metric in metrics.values())
     return [
-        _group_by(summary_fields(resource)),
+        _group_by(_group_names(resource, *UNITS, at_most=MAX_GROUP_FIELDS + 1), f" {GROUPABLE}"),
         _parameter(
             "metrics",
             f"Up to {MAX_METRICS} metrics, separated by commas: {sentences}; and over the numbers of an attribute "
@@ -111,7 +112,7 @@ def reliability_parameters(resource: Resource) -> list[dict[str, Any]]:
         parameter for parameter in _filters(resource) if parameter["name"] in ("machine", *DECLARED_RELATED, "filters")
     ]
     return [
-        _group_by(GROUP_FIELDS),
+        _group_by(_names((*GROUP_FIELDS, *UNITS), at_most=MAX_GROUP_FIELDS + 1)),
         *_window("The start of the window; 90 days before `to` by default."),
         *declared,
     ]
@@ -141,11 +142,11 @@ def pareto_parameters(resource: Resource) -> list[dict[str, Any]]:
     ]
 
 
-def _group_by(fields: Iterable[str]) -> dict[str, Any]:
+def _group_by(schema: dict[str, Any], more: str = "") -> dict[str, Any]:
     sentence = (
         f"Up to {MAX_GROUP_FIELDS} fields and one of {', '.join(UNITS)}, separated by commas. Default: one group."
     )
-    return _parameter("group_by", sentence, _names((*fields, *UNITS), at_most=MAX_GROUP_FIELDS + 1))
+    return _parameter("group_by", sentence + more, schema)
 
 
 def _window(sentence: str) -> list[dict[str, Any]]:
@@ -276,6 +277,13 @@ def _names(names: Iterable[str], *patterns: str, at_most: int | None = None) -> 
     one = "|".join([*[name.replace(".", r"\.") for name in names], *patterns])
     more = "*" if at_most is None else f"{{0,{at_most - 1}}}"
     return {"type": "string", "pattern": f"^({one})(,({one})){more}$", "examples": [",".join(names[:2])]}
+
+
+def _group_names(resource: Resource, *more: str, at_most: int) -> dict[str, Any]:
+    names = [name for name in groupable_fields(resource) if ANY_KEY not in name]
+    objects = [name.removesuffix(f"attributes.{ANY_KEY}") for name in groupable_fields(resource) if ANY_KEY in name]
+    patterns = [path.replace(".", r"\.") + ATTRIBUTE_PATTERN for path in objects]
+    return _names([*names, *more], *patterns, at_most=at_most)
 
 
 def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:

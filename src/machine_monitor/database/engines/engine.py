@@ -112,6 +112,10 @@ class Engine(ABC):
         """Extract a member of a JSON object."""
 
     @abstractmethod
+    def exact_text(self, column: ColumnElement) -> ColumnElement:
+        """Cast a column to a text that is compared by code point."""
+
+    @abstractmethod
     def members(self, document: ColumnElement) -> sa.FromClause:
         """Return the members of a JSON object as rows with a column `value`."""
 

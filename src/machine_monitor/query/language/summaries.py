@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from machine_monitor.query.calendar import UNITS
+from machine_monitor.query.grouping import find, groupable_fields
 from machine_monitor.query.language import values
 from machine_monitor.query.language.parser import ATTRIBUTE_PATTERN, Condition, QueryPairs, QueryParser, Terms
 from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_time_filter
@@ -77,11 +78,11 @@ class StatsQuery:
 
 def parse_facets_query(resource: Resource, pairs: QueryPairs, time_context: TimeContext) -> FacetsQuery:
     """Parse the query string of facets; raises a 422 that names every fault."""
-    parser, fields = QueryParser(resource, pairs, FACET_PARAMETERS), summary_fields(resource)
+    parser, fields = QueryParser(resource, pairs, FACET_PARAMETERS), tuple(groupable_fields(resource))
     conditions, terms = parser.conditions(time_context), parser.terms()
     if "by" not in parser.reserved:
         parser.add_fault("by", "'by' is required: name at least one field.", fields)
-    by = parser.parse_reserved("by", _distinct_names(fields, MAX_FACETS), ())
+    by = parser.parse_reserved("by", _distinct_names(fields, MAX_FACETS, _can_group(resource)), ())
     limit = parser.parse_reserved("limit", values.integer_between(1, MAX_FACET_VALUES), DEFAULT_VALUES)
     parser.raise_faults()
     return FacetsQuery(resource, by, limit, conditions, terms)
@@ -91,7 +92,8 @@ def parse_stats_query(resource: Resource, pairs: QueryPairs, time_context: TimeC
     """Parse the query string of stats; raises a 422 that names every fault."""
     parser, allowed_metrics = QueryParser(resource, pairs, STATS_PARAMETERS), metric_names(resource)
     conditions, terms = parser.conditions(time_context), parser.terms()
-    group_by = parser.parse_reserved("group_by", group_by_parser(summary_fields(resource)), ())
+    parse_group_by = group_by_parser(tuple(groupable_fields(resource)), _can_group(resource))
+    group_by = parser.parse_reserved("group_by", parse_group_by, ())
     parse_metrics = _distinct_names(allowed_metrics, MAX_METRICS, _is_attribute_metric(resource))
     metrics = parser.parse_reserved("metrics", parse_metrics, (DEFAULT_METRIC,))
     window = _parse_window(parser, time_context)
@@ -120,28 +122,30 @@ def _parse_window(parser: QueryParser, time_context: TimeContext) -> Window:
     return window
 
 
-def summary_fields(resource: Resource) -> tuple[str, ...]:
-    """Return the fields that facets and stats of a resource can group by."""
-    return resource.summary.fields if resource.summary else ()
-
-
 def metric_names(resource: Resource) -> tuple[str, ...]:
     """Return the metrics that the resource's stats offer."""
     return tuple(resource.summary.metrics) if resource.summary else ()
 
 
-def group_by_parser(fields: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    """Return a parser of `group_by`: up to MAX_GROUP_FIELDS of the fields, and one calendar unit."""
-    parse_names = _distinct_names((*fields, *UNITS), MAX_GROUP_FIELDS + 1)
+def group_by_parser(
+    fields: tuple[str, ...], is_also_allowed: Callable[[str], bool] = lambda _: False
+) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of `group_by`: up to MAX_GROUP_FIELDS fields, and one calendar unit."""
+    parse_names = _distinct_names((*fields, *UNITS), MAX_GROUP_FIELDS + 1, is_also_allowed)
 
     def parse(text: str) -> tuple[str, ...]:
         names = parse_names(text)
-        if sum(name in UNITS for name in names) > 1 or sum(name in fields for name in names) > MAX_GROUP_FIELDS:
+        units = sum(name in UNITS for name in names)
+        if units > 1 or len(names) - units > MAX_GROUP_FIELDS:
             message = f"Write at most {MAX_GROUP_FIELDS} fields and one of {', '.join(UNITS)}."
             raise BadValue(message)
         return names
 
     return parse
+
+
+def _can_group(resource: Resource) -> Callable[[str], bool]:
+    return lambda name: find(resource, name) is not None
 
 
 def _is_attribute_metric(resource: Resource) -> Callable[[str], bool]:

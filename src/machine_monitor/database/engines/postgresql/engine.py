@@ -109,6 +109,9 @@ class PostgresqlEngine(Engine):
     def member(self, document: ColumnElement, key: ColumnElement) -> ColumnElement:
         return document.op("->")(key)
 
+    def exact_text(self, column: ColumnElement) -> ColumnElement:
+        return sa.cast(column, sa.Text()).collate("C")
+
     def members(self, document: ColumnElement) -> sa.FromClause:
         return func.json_each(document).table_valued("key", "value")
 

@@ -108,6 +108,9 @@ class SqliteEngine(Engine):
         each = func.json_each(document).table_valued("key", "value")
         return sa.select(each.c.value).where(each.c.key == key).scalar_subquery()
 
+    def exact_text(self, column: ColumnElement) -> ColumnElement:
+        return sa.cast(column, sa.Text())
+
     def members(self, document: ColumnElement) -> sa.FromClause:
         return func.json_each(document).table_valued("key", "value")
 
