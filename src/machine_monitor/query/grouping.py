@@ -86,7 +86,8 @@ def attribute_column(engine: Engine, stored: ColumnElement, number: int) -> Colu
     member = engine.member(stored, bindparam(_bind_name(number), type_=Text()))
     # A text that is a number has both representations.
     names = [literal_column(f"'{name}'") for name in (attributes.TEXT, attributes.NUMBER, attributes.BOOLEAN)]
-    return engine.exact_text(func.coalesce(*[name.concat(member.op("->>", return_type=Text())(name)) for name in names]))
+    texts = [name.concat(member.op("->>", return_type=Text())(name)) for name in names]
+    return engine.exact_text(func.coalesce(*texts))
 
 
 def json_value(kind: Kind) -> Callable[[Any], Any]:
