@@ -2,14 +2,14 @@ import { ApiError, asApiError, type Problem } from '../api/error';
 import { readLocal, removeLocal, writeLocal } from '../api/localStorage';
 import { status } from '../shell/status.svelte';
 import type { Mapping } from './mapping/mapping';
-import { proposeMapping, putMapping, readImport, startImport, type Import, type ReadOptions } from './requests';
+import { followImport, proposeMapping, putMapping, readImport, startImport, type Import, type ReadOptions } from './requests';
 
 export const WORKING: readonly string[] = ['reading', 'applying', 'undoing'];
-const POLL_MS = 1000;
+const RETRY_MS = 1000;
 // Browsers hold unsaved mappings under these keys.
 const draftKey = (id: string) => `mm.import.${id}`;
 
-/** One import, and the mapping as the user has changed it. While the service works on it, its progress is read again and again. */
+/** One import, and the mapping as the user has changed it. While the service works on it, its progress is followed. */
 export class ImportRecord {
   readonly id: string;
   detail = $state.raw<Import | null>(null);
@@ -23,6 +23,7 @@ export class ImportRecord {
   isChanged = $derived(this.mapping !== null && JSON.stringify(this.mapping) !== JSON.stringify(this.detail?.mapping));
   isWorking = $derived(this.detail !== null && WORKING.includes(this.detail.state));
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #following: AbortController | null = null;
   #isClosed = false;
 
   constructor(id: string) {
@@ -36,13 +37,14 @@ export class ImportRecord {
     } catch (thrown) {
       this.error = asApiError(thrown);
       // A break in the network ends no import: its progress goes on when the network is back.
-      if (this.detail && this.error.isTransient) this.#pollLater();
+      if (this.detail && this.error.isTransient) this.#loadLater();
     }
   }
 
-  /** Stop reading the progress. */
+  /** Stop following the progress. */
   close(): void {
     this.#isClosed = true;
+    this.#following?.abort();
     clearTimeout(this.#timer);
   }
 
@@ -89,11 +91,29 @@ export class ImportRecord {
     this.mapping ??= readLocal<Mapping>(draftKey(this.id)) ?? found.mapping;
     // A proposal that does not fit the table: the user can correct it.
     if (found.problem && !found.preview) this.mappingError ??= new ApiError({ status: 422, ...found.problem } as unknown as Problem);
-    if (this.isWorking) this.#pollLater();
+    if (this.isWorking) void this.#follow();
   }
 
-  #pollLater(): void {
+  /** Show the progress until the service is done, and then load the import. If the stream fails, load the import in a while. */
+  async #follow(): Promise<void> {
+    if (this.#isClosed || this.#following) return;
+    this.#following = new AbortController();
+    let isDone = false;
+    try {
+      for await (const { state, done, total } of followImport(this.id, this.#following.signal)) {
+        isDone = !WORKING.includes(state);
+        if (!isDone) this.detail = { ...this.detail!, state, done, total };
+      }
+    } catch {
+      // The network, or the service: both may be back when the import is loaded.
+    }
+    this.#following = null;
+    if (isDone && !this.#isClosed) await this.load();
+    else this.#loadLater();
+  }
+
+  #loadLater(): void {
     clearTimeout(this.#timer);
-    if (!this.#isClosed) this.#timer = setTimeout(() => void this.load(), POLL_MS);
+    if (!this.#isClosed) this.#timer = setTimeout(() => void this.load(), RETRY_MS);
   }
 }

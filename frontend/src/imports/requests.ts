@@ -1,5 +1,6 @@
 import { api, data, type Schemas } from '../api/client';
-import { asApiError } from '../api/error';
+import { asApiError, errorFromResponse } from '../api/error';
+import { readEvents } from '../api/eventStream';
 import { upload } from '../api/upload';
 import { ROOT_PATH } from '../device/rootPath';
 import { formatQuery, type QueryPair } from '../router/query';
@@ -31,6 +32,16 @@ export async function readImports(cursor: string | null): Promise<{ items: Impor
 
 export async function readImport(id: string): Promise<Import> {
   return (await data(api.GET('/imports/{id}', { params: { path: { id } } }))) as Import;
+}
+
+/** Follow the progress of an import, until the service does not work on it any more. Throws if the connection fails or breaks. */
+export async function* followImport(id: string, signal: AbortSignal): AsyncGenerator<Schemas['ImportProgress']> {
+  const response = await fetch(`${ROOT_PATH}/imports/${id}/events`, { cache: 'no-store', signal });
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream');
+  if (!response.ok || !isStream || !response.body) throw await errorFromResponse(response);
+  for await (const event of readEvents(response.body, () => undefined)) {
+    if (event.name === 'progress') yield JSON.parse(event.data) as Schemas['ImportProgress'];
+  }
 }
 
 /** Preview an import with another mapping. */

@@ -67,7 +67,10 @@ EXPECTED = {
     **{("POST", f"{path}/attachments"): (role, "write") for path, role in ATTACHED.items()},
     **{(method, f"{path}/attachments/{{id}}"): (role, "write") for path, role in ATTACHED.items() for method in FILES},
     **{(method, "/mappings/{name}"): ("supervisor", "write") for method in ("PUT", "DELETE")},
-    **{("GET", f"/imports{path}"): ("supervisor", "read") for path in ("", "/{id}", "/{id}/rejected.csv")},
+    **{
+        ("GET", f"/imports{path}"): ("supervisor", "read")
+        for path in ("", "/{id}", "/{id}/events", "/{id}/rejected.csv")
+    },
     **{
         ("POST", f"/imports{path}"): ("supervisor", "write")
         for path in ("", "/{id}/apply", "/{id}/proposal", "/{id}/undo")

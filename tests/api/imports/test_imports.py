@@ -6,8 +6,10 @@ import json
 import pytest
 
 from api.imports.conftest import ORDERS, done, rows, upload
+from machine_monitor.services.imports.uploads import progress
 
 pytestmark = pytest.mark.slow
+OTHER_ID = "00000000-0000-4000-8000-000000000000"
 MISFIT = json.dumps({**ORDERS, "fields": {**ORDERS["fields"], "machine": "Equipement"}})
 
 
@@ -51,6 +53,25 @@ async def test_a_table_is_uploaded_previewed_imported_and_undone(client):
     assert undone["undone"]["stay"] == {"machines": ["Saw 1", "Saw 2", "Saw 0"], "log_types": [], "users": []}
     assert await logs(client) == []
     assert (await client.get(f"/imports/{found['id']}/rejected.csv")).status_code == 404
+
+
+async def test_the_progress_of_an_import_is_a_stream_that_ends_with_the_import(client, monkeypatch):
+    monkeypatch.setattr(progress, "POLL_SECONDS", 0.01)
+    found = (await upload(client, rows(range(1, 5_000)), mapping=json.dumps(ORDERS))).json()
+    assert (await client.post(f"/imports/{found['id']}/apply")).status_code == 202
+    answer = await client.get(f"/imports/{found['id']}/events")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    events = [block.split("\n") for block in answer.text.strip().split("\n\n")]
+    assert {name for name, _ in events} == {"event: progress"}
+    seen = [json.loads(data.removeprefix("data: ")) for _, data in events]
+    assert {each["id"] for each in seen} == {found["id"]}
+    assert [each["done"] for each in seen] == sorted(each["done"] for each in seen)
+    assert [each["state"] for each in seen] == ["applying"] * (len(seen) - 1) + ["done"]
+    assert (len(seen) > 2, seen[-1]["done"], seen[-1]["total"]) == (True, 4_999, 4_999)
+    # An import that nobody works on has one event.
+    again = await client.get(f"/imports/{found['id']}/events")
+    assert again.text == f"event: progress\ndata: {json.dumps(seen[-1], separators=(',', ':'))}\n\n"
+    assert (await client.get(f"/imports/{OTHER_ID}/events")).status_code == 404
 
 
 async def test_undo_keeps_what_others_have_changed_and_a_later_import_restores_the_rest(client):

@@ -122,6 +122,17 @@ def read_import_operation() -> dict[str, Any]:
     return {"response_model": ImportDetail, "responses": problem_responses(*ANYWHERE, 404, 422)}
 
 
+def follow_import_operation() -> dict[str, Any]:
+    """Decorator arguments of a stream of the progress of an import."""
+    described = "Events named `progress`. The `data` is an ImportProgress as JSON."
+    content = {"text/event-stream": {"schema": {"type": "string", "description": described}}}
+    success = {"content": content, "description": "The progress, each time that it changes."}
+    return {
+        "response_class": Response,
+        "responses": {200: success, **problem_responses(*ANYWHERE, 404, 422, 429)},
+    }
+
+
 def update_import_operation() -> dict[str, Any]:
     """Decorator arguments of a PUT of the mapping of an import."""
     return {

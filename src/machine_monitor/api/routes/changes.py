@@ -10,14 +10,13 @@ from machine_monitor.api.access import caller_of, has_ended, needs
 from machine_monitor.api.deps import Db
 from machine_monitor.api.openapi.documents import feed_operation, stream_operation
 from machine_monitor.api.route import create_router
-from machine_monitor.api.serving.stream_limits import OpenStreams, limits_of
-from machine_monitor.api.streaming import TimedStreamingResponse
+from machine_monitor.api.serving.stream_limits import event_stream
 from machine_monitor.models import CHANGES
 from machine_monitor.query.language.parser import parse_query_string
 from machine_monitor.services.access.permissions import READ, can_see_account_history
 from machine_monitor.services.audit import change_feed, live_feed
 from machine_monitor.services.audit.change_feed import ChangesQuery
-from machine_monitor.services.audit.live_feed import KEEPALIVE_SECONDS, LiveFeed
+from machine_monitor.services.audit.live_feed import LiveFeed
 
 router = create_router("changes")
 
@@ -69,12 +68,5 @@ async def follow_changes(
     credential 8, and a process 200: one more is 429 `rate-limited`.
     """
     feed: LiveFeed = request.app.state.live_feed
-    open_streams: OpenStreams = request.app.state.open_streams
     events = live_feed.stream_events(database, feed, query, lambda: has_ended(request))
-    return TimedStreamingResponse(
-        open_streams.limit(limits_of(request), events),
-        "text/event-stream",
-        # nginx passes the stream on without buffering it.
-        {"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        send_timeout=KEEPALIVE_SECONDS,
-    )
+    return event_stream(request, events)

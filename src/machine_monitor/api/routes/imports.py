@@ -7,11 +7,12 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from machine_monitor.api import bodies, downloads, responses
-from machine_monitor.api.access import caller_of, needs
+from machine_monitor.api.access import caller_of, has_ended, needs
 from machine_monitor.api.deps import Db, NoParameters, list_query_of
 from machine_monitor.api.openapi.documents import list_operation
 from machine_monitor.api.openapi.imports import (
     create_import_operation,
+    follow_import_operation,
     propose_operation,
     read_import_operation,
     rejected_rows_operation,
@@ -20,6 +21,7 @@ from machine_monitor.api.openapi.imports import (
 )
 from machine_monitor.api.route import create_router
 from machine_monitor.api.serving import uploads
+from machine_monitor.api.serving.stream_limits import event_stream
 from machine_monitor.errors import Fault, Forbidden, Invalid, NotFound, Problem, invalid
 from machine_monitor.models import FILE_IMPORTS
 from machine_monitor.models.fields import Uuid
@@ -28,6 +30,7 @@ from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.services.access.permissions import IMPORT, SEE_IMPORTS
 from machine_monitor.services.imports import saved_mappings
+from machine_monitor.services.imports.uploads import progress
 from machine_monitor.services.imports.uploads.imports import Imports, Source
 
 router = create_router("imports")
@@ -73,6 +76,17 @@ async def list_imports(
 async def get_import(request: Request, id: Uuid, _none: NoParameters) -> Response:  # noqa: A002 -- the contract's name of it
     """Read an import: its state and progress, its preview, and at the end its report."""
     return JSONResponse(await _imports(request).read(id))
+
+
+@router.get("/imports/{id}/events", dependencies=[needs(SEE_IMPORTS)], **follow_import_operation())
+async def follow_import(request: Request, id: Uuid, _none: NoParameters, database: Db) -> Response:  # noqa: A002 -- the contract's name of it
+    """Follow the progress of an import as server-sent events.
+
+    They are named `progress`. The first one comes at once; the stream ends when the service does not work on the import
+    any more, or when the credential ends. It counts among the streams of `/events`.
+    """
+    events = progress.stream_progress(database, id, lambda: has_ended(request))
+    return event_stream(request, events)
 
 
 @router.put("/imports/{id}/mapping", dependencies=[needs(IMPORT)], **update_import_operation())

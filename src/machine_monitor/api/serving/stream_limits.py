@@ -1,15 +1,17 @@
-"""Limits of open event streams: no reader can take all connections of a process, which counts its own streams."""
+"""Event streams and their limits: no reader can take all connections of a process, which counts its own streams."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator, Hashable, Mapping
 from contextlib import aclosing, contextmanager
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from machine_monitor.api.access import caller_of
+from machine_monitor.api.streaming import TimedStreamingResponse
 from machine_monitor.errors import RateLimited
 from machine_monitor.services.accounts.rate_limit import network_of
+from machine_monitor.services.audit.live_feed import KEEPALIVE_SECONDS
 
 MAX_PER_CREDENTIAL = 8
 MAX_PER_USER = 32
@@ -53,7 +55,19 @@ async def refuse(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise RateLimited(RETRY_SECONDS, TOO_MANY)
 
 
-def limits_of(request: Request) -> Limits:
+def event_stream(request: Request, events: AsyncGenerator[bytes]) -> Response:
+    """Return server-sent events as a response, which counts as one of the caller's streams."""
+    open_streams: OpenStreams = request.app.state.open_streams
+    return TimedStreamingResponse(
+        open_streams.limit(_limits_of(request), events),
+        "text/event-stream",
+        # nginx passes the stream on without buffering it.
+        {"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        send_timeout=KEEPALIVE_SECONDS,
+    )
+
+
+def _limits_of(request: Request) -> Limits:
     """Return the limits of the caller's streams."""
     caller = caller_of(request)
     limits: dict[Hashable, int] = {"process": MAX_PER_PROCESS}

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import CursorResult, select, update
+from sqlalchemy.orm import load_only
 from sqlmodel import col
 
 from machine_monitor.database import instants
@@ -18,6 +19,7 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, MonitorError, NotFound
 from machine_monitor.models import LOGS
 from machine_monitor.models.imports.file_import import WORKING, FileImport, FileImportRead
+from machine_monitor.models.imports.import_documents import ImportProgress
 from machine_monitor.query.language.folding import fold
 from machine_monitor.services.records import validation
 
@@ -95,6 +97,12 @@ def find(tx: Transaction, identity: str, **options: Any) -> FileImport:
     if found is None:
         raise NotFound(MISSING)
     return found
+
+
+def find_progress(tx: Transaction, identity: str) -> ImportProgress:
+    """Return how far an import is, without its preview and report; raises `NotFound`."""
+    row = find(tx, identity, options=[load_only(*[getattr(FileImport, name) for name in ImportProgress.model_fields])])
+    return ImportProgress(id=row.id, state=row.state, done=row.done, total=row.total or 0)
 
 
 def to_json(row: FileImport) -> dict[str, Any]:
