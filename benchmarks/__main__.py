@@ -8,12 +8,24 @@ import time
 from benchmarks import options
 from benchmarks.options import MeasurementError, Options
 from benchmarks.reporting import results, tables
-from benchmarks.sections import aggregates, browser, exports, idle, imports, postgres, reads, statements, writes
+from benchmarks.sections import (
+    aggregates,
+    browser,
+    exports,
+    idle,
+    imports,
+    postgres,
+    reads,
+    reliability,
+    statements,
+    writes,
+)
 
 SECTIONS = {
     "reads": reads.measure,
     "statements": statements.measure,
     "aggregates": aggregates.measure,
+    "reliability": reliability.measure,
     "writes": writes.measure,
     "imports": imports.measure,
     "exports": exports.measure,

@@ -109,6 +109,16 @@ def _aggregates(section: Mapping[str, Any]) -> Iterator[ReportRow]:
         yield ReportRow(what, {PRODUCT: _request_cell(result)}, _p99_goals(result, bound, 1))
 
 
+def _reliability(section: Mapping[str, Any]) -> Iterator[ReportRow]:
+    month = section["month"]["p50_ms"]
+    for kind, what in RELIABILITY.items():
+        result = section[kind]
+        ratio = result["p50_ms"] / month
+        goal = Goal(ratio, f"{ratio:.1f} x a month", 3, "3 x", is_upper_bound=True)
+        title = f"reliability of {what}, {section['rows']:,} rows"
+        yield ReportRow(title, {PRODUCT: _request_cell(result)}, (goal,) if kind == "all_time" else ())
+
+
 def _writes(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     naive = section[NAIVE]
     for name, what, bound in ((PRODUCT, "durable POST", 5), (KEYED, "POST with an `Idempotency-Key`", 4)):
@@ -209,10 +219,17 @@ AGGREGATES = {
     "stats": ("stats by type and month", 10),
     "search": ("page by `q`, one word of any frequency", 0),
 }
+RELIABILITY = {
+    "month": "a month",
+    "quarter": "90 days",
+    "all_time": "twenty years",
+    "machines": "twenty years, by machine",
+}
 ROWS = {
     "reads": _reads,
     "statements": _sqlite_statements,
     "aggregates": _aggregates,
+    "reliability": _reliability,
     "writes": _writes,
     "imports": _imports,
     "exports": _exports,
