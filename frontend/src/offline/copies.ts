@@ -4,7 +4,7 @@ import { ROOT_PATH, storageName } from '../device/rootPath';
 import { serverTime } from '../api/serverTime.svelte';
 import { session, SESSION_KEY } from '../api/session.svelte';
 import { deleteCached, readAllCached, readCached, writeCached } from './database';
-import { responseFrom, type ListItem } from './localAnswers';
+import { responseFrom, type ListItem } from './offlineResponses';
 
 const PREFIX = 'copy:';
 const READABLE = /^\/(logs|machines|log-types)(\/[^/]+(\/history)?|)$/;

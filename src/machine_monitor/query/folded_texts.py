@@ -1,7 +1,7 @@
 """The table `<resource>_folded`, which filters and sorts read in place of the stored texts.
 
-Folding removes case and accents, in Python, because the two engines fold differently. The table also has each
-record's attributes in the form in which they are compared: see `query/language/attributes.py`.
+Python folds them (removes case and accents), because SQLite and PostgreSQL do it in different ways. The table also has
+each record's attributes in the form in which they are compared: see `query/language/attributes.py`.
 """
 
 from sqlalchemy import Column, ForeignKey, Table

@@ -1,6 +1,7 @@
 """Fold texts for comparison: the same text whatever its case, accents and spelling in Unicode.
 
-This is done in Python when a text is written, because the engines fold differently, and for the text that is searched.
+Python does this when a text is written, and for the text that is searched, because SQLite and PostgreSQL do it in
+different ways.
 The steps, in order:
 
 1. Remove default-ignorable code points, such as the soft hyphen and the zero width space: they are invisible.

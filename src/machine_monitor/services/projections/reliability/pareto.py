@@ -1,6 +1,7 @@
 """Pareto analysis: which causes, machines or other values have most of the logs, failures or downtime.
 
-Texts that differ only in case, accents and blanks are one value. Both engines fold differently, so Python adds them up.
+Texts that differ only in case, accents and blanks are one value. Python adds them up, because SQLite and PostgreSQL
+ignore case and accents in different ways.
 """
 
 import re

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { responseFrom } from '../src/offline/localAnswers';
+import { responseFrom } from '../src/offline/offlineResponses';
 
 const LOGS = [
   { uuid: 'a', version: 1, machine: 'Tour 1', type: 'error', comment: 'Broche cassée', started_at: '2026-11-01T08:00:00Z', down_to: null },
