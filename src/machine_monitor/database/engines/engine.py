@@ -214,6 +214,15 @@ class Engine(ABC):
     def facts(self, url: sa.URL) -> dict[str, str]:
         """Return what `mm doctor` shows about the database file, or about the connection to a server."""
 
+    def server_columns(self) -> list[ColumnElement]:
+        """Return the columns of a query that tell the state of the server, for `server_faults`."""
+        return []
+
+    def server_faults(self, values: Sequence[Any]) -> list[str]:
+        """Return what is wrong with the server, one sentence each, from the values of `server_columns`."""
+        del values
+        return []
+
     @abstractmethod
     def file_faults(self, url: sa.URL) -> list[str]:
         """Return the faults of the database's files, one sentence each; empty for a server."""

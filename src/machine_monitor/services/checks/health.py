@@ -45,7 +45,9 @@ async def check(database: Database) -> list[str]:
     rows = await database.fetch(_readiness(database.engine), {})
     if not schema.is_head([row[:1] for row in rows]):
         raise DatabaseBusy(schema.OTHER_SCHEMA)
-    return [*filter(None, [database.read_only]), *_clock_faults(database.engine, rows[0][1])]
+    _, last_entry_at, *server = rows[0]
+    faults = [*_clock_faults(database.engine, last_entry_at), *database.engine.server_faults(server)]
+    return [*filter(None, [database.read_only]), *faults]
 
 
 async def watch_file(database: Database) -> None:
@@ -66,10 +68,11 @@ def _clock_faults(engine: Engine, last_entry_at: Any) -> list[str]:
 
 @cache
 def _readiness(engine: Engine) -> Statement:
-    """Compile the query for the schema revision and the time of the last entry of the history."""
+    """Compile the query for the schema revision, the time of the last entry of the history, and the server's state."""
     entries = HISTORY.table
     last = select(entries.c.at).order_by(entries.c.seq.desc()).limit(1).scalar_subquery()
-    return compile_statement(engine, select(column("version_num"), last).select_from(table("alembic_version")))
+    columns = [column("version_num"), last, *engine.server_columns()]
+    return compile_statement(engine, select(*columns).select_from(table("alembic_version")))
 
 
 def missing_migration(tx: Transaction) -> str | None:
@@ -152,7 +155,8 @@ def find_faults(tx: Transaction, timezone: str) -> list[str]:
     rows = tx.execute(_readiness(tx.engine), {})
     if not schema.is_head([row[:1] for row in rows]):
         faults.append(schema.OTHER_SCHEMA)
-    faults += [fault for row in rows for fault in _clock_faults(tx.engine, row[1])]
+    for _, last_entry_at, *server in rows:
+        faults += [*_clock_faults(tx.engine, last_entry_at), *tx.engine.server_faults(server)]
     if advice := missing_migration(tx):
         faults.append(advice)
     zone = counters.counter_zone(tx)

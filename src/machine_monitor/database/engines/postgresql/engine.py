@@ -17,6 +17,7 @@ from machine_monitor.database import instants
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr, as_text
 from machine_monitor.database.engines.postgresql import catalog, urls
+from machine_monitor.database.engines.postgresql.server_state import ServerState
 from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
 from machine_monitor.database.schema import MIGRATION_LOCK
 from machine_monitor.database.statements import MAX_PAGE_BYTES
@@ -201,12 +202,22 @@ class PostgresqlEngine(Engine):
             session_settings,
         )
 
+        query = str(sa.select(*self.server_columns()).compile(dialect=self.dialect)).encode()
         with session_settings.connect(urls.conninfo(url), session_settings.SessionSettings()) as connection:
             pooled, version = session_settings.is_pooled(connection), connection.info.server_version
+            state = ServerState.from_row(connection.execute(query).fetchall()[0])
         return {
+            "server": state.role,
+            "synchronous_commit": state.synchronous_commit,
             "server version": f"{version // 10_000}.{version % 10_000}",
             "connection": "through a pooler, so no statement is prepared" if pooled else "to the server itself",
         }
+
+    def server_columns(self) -> list[ColumnElement]:
+        return ServerState.columns()
+
+    def server_faults(self, values: Sequence[Any]) -> list[str]:
+        return ServerState.from_row(values).faults
 
     def file_faults(self, url: sa.URL) -> list[str]:
         del url

@@ -1,0 +1,66 @@
+"""What a PostgreSQL server is, and how safe its commits are: sentences for `mm doctor` and `/readyz`."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
+
+from sqlalchemy import ColumnElement, case, extract, func, literal_column
+
+# The settings of `synchronous_commit` below `on`, and what a commit does not wait for.
+UNSAFE_COMMITS = {
+    "off": "until it is on the disk of the server. A crash can lose writes that were answered",
+    "local": "for the standby. A failover can lose writes that were answered",
+    "remote_write": "for the disk of the standby. If both servers fail, writes that were answered can be lost",
+}
+STANDBY = (
+    "MM_DATABASE_URL leads to a standby, which can only be read, {}. Let it name the primary; with several hosts, add "
+    "`target_session_attrs=read-write`."
+)
+
+
+class ServerState(NamedTuple):
+    """Whether the server is a standby, how many seconds its data are behind, and `synchronous_commit`."""
+
+    is_standby: bool
+    seconds_behind: float | None
+    synchronous_commit: str
+
+    @classmethod
+    def columns(cls) -> list[ColumnElement]:
+        """Return the columns of a query that give the state."""
+        is_standby = func.pg_is_in_recovery()
+        has_all = func.pg_last_wal_receive_lsn() == func.pg_last_wal_replay_lsn()
+        age = extract("epoch", func.now() - func.pg_last_xact_replay_timestamp())
+        return [
+            is_standby,
+            case((is_standby, case((has_all, literal_column("0")), else_=age))),
+            func.current_setting(literal_column("'synchronous_commit'")),
+        ]
+
+    @classmethod
+    def from_row(cls, values: Sequence[Any]) -> Self:
+        """Return the state from the values of `columns`."""
+        is_standby, behind, commit = values
+        return cls(is_standby, None if behind is None else float(behind), commit)
+
+    @property
+    def role(self) -> str:
+        """What the server is, in words."""
+        return f"a standby, {self._lag}" if self.is_standby else "the primary"
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with using this server for writes, one sentence each."""
+        found = [STANDBY.format(self._lag)] if self.is_standby else []
+        if self.synchronous_commit in UNSAFE_COMMITS:
+            missing = UNSAFE_COMMITS[self.synchronous_commit]
+            found.append(
+                f"The server's synchronous_commit is {self.synchronous_commit}: a commit does not wait {missing}. "
+                "Set it to on."
+            )
+        return found
+
+    @property
+    def _lag(self) -> str:
+        if self.seconds_behind is None:
+            return "and it has not followed a primary since its start"
+        return f"{self.seconds_behind:.1f} s behind the primary"
