@@ -58,7 +58,7 @@ def service(tmp_path, empty_url):
 
 def wait_for_workers(service, count):
     """Wait until `count` workers have started in total."""
-    for _ in range(300):
+    for _ in range(1_200):
         if service.log.read_text().count("Application startup complete") >= count:
             return
         time.sleep(0.05)
@@ -124,6 +124,15 @@ def await_metric(connection, sample):
             return
         time.sleep(0.05)
     pytest.fail(metrics)
+
+
+def test_workers_that_load_slowly_are_not_taken_for_dead(tmp_path, monkeypatch, sqlite_database_url):
+    script = 'import sys, time\n"--multiprocessing-fork" in sys.orig_argv and time.sleep(7)\n'
+    (tmp_path / "sitecustomize.py").write_text(script)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with Service(tmp_path, *TWO, database_url=sqlite_database_url) as service:
+        wait_for_workers(service, 2)
+    assert "died" not in service.log.read_text()
 
 
 def test_a_worker_that_dies_is_replaced_and_nothing_is_lost(service, open_connection):

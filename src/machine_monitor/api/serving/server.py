@@ -18,6 +18,9 @@ from machine_monitor.config import Settings
 KEEP_ALIVE_SECONDS = 75
 # Time for requests in progress to finish on shutdown; `docker stop` kills after ten seconds.
 SHUTDOWN_SECONDS = 8
+# The parent process kills a worker that does not answer it for this long. A worker answers once it has loaded the code,
+# which takes more than uvicorn's default of 5 s on a slow or busy machine: no worker would ever start.
+WORKER_ANSWER_SECONDS = 30
 
 
 def run(app: Any, settings: Settings, workers: int = 1, **address: Any) -> None:
@@ -41,6 +44,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "proxy_headers": False,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
+        "timeout_worker_healthcheck": WORKER_ANSWER_SECONDS,
     }
 
 
