@@ -12,7 +12,7 @@ from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import head_revision
 from machine_monitor.services import backup
-from machine_monitor.services.backup import last_backup
+from machine_monitor.services.checks import last_backup
 from query import samples
 
 

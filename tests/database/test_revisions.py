@@ -64,10 +64,10 @@ def test_two_heads_give_a_clear_error(folder, revision, message):
         schema.head_revision()
 
 
-def test_the_revision_of_this_code_is_read_without_alembic():
+def test_the_service_reads_the_revision_of_this_code_without_alembic():
     head = ScriptDirectory(str(schema.migrations_folder())).get_current_head()
     code = (
-        "import sys; from machine_monitor.database import schema; "
+        "import sys; import machine_monitor.api.app; from machine_monitor.database import schema; "
         "print(schema.head_revision(), 'alembic' in sys.modules)"
     )
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout

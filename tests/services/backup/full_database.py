@@ -10,10 +10,9 @@ from machine_monitor.database import database_urls, tables
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
 from machine_monitor.services import backup, idempotency
-from machine_monitor.services.backup import last_backup
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import TABLES, Contents
-from machine_monitor.services.checks import verify
+from machine_monitor.services.checks import last_backup, verify
 from query import samples
 
 ODD = {"temp": -0.0, "tiny": 5e-324, "huge": 1.7976931348623157e308, "n": 9007199254740991, "é\u2028": 'a"\\\u0001🛠'}

@@ -10,10 +10,11 @@ from machine_monitor.database.schema import migrations
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
 from machine_monitor.services.audit import hash_chain
-from machine_monitor.services.backup import last_backup, manifest, transfer
-from machine_monitor.services.backup.last_backup import LastBackup
+from machine_monitor.services.backup import manifest, transfer
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Progress
+from machine_monitor.services.checks import last_backup
+from machine_monitor.services.checks.last_backup import LastBackup
 from machine_monitor.services.files import upkeep
 from machine_monitor.services.files.store import FolderStore
 from machine_monitor.services.files.upkeep import CopiedFiles

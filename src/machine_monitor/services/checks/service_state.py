@@ -15,8 +15,7 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import CHANGES, RESOURCES
 from machine_monitor.query.sql.documents import record_json
 from machine_monitor.services.accounts import rate_limit
-from machine_monitor.services.backup import last_backup
-from machine_monitor.services.checks import health
+from machine_monitor.services.checks import health, last_backup
 from machine_monitor.services.projections import counters
 
 
