@@ -8,6 +8,9 @@ DOCS := .venv-docs
 UV := $(shell uv --version 2>/dev/null)
 COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-strip-extras
 
+# The tests start many processes. Without cached bytecode, each of them would compile the code again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Disable the plugins that a quick run does not need: each takes a fraction of a second to load.
 QUICK := --quick --durations 5 --durations-min 1 $(addprefix -p no:,schemathesis randomly cov)
 
