@@ -66,7 +66,10 @@ class Tools:
         return _json(self._client.log(uuid))
 
     def facets(self, by: str = "type,machine", q: Query = "", filters: Filters = {}, limit: Limit = 10) -> str:  # noqa: B006 -- as above
-        """Count logs by values, most frequent first. by: machine, type, severity, status, user, machine.sector."""
+        """Count logs by values, most frequent first.
+
+        by: fields such as machine, type, severity, status, user, machine.sector, machine.usage, attributes.shift.
+        """
         return _json(self._get("/logs/facets", _query(filters, by=by, q=q, limit=limit)))
 
     def stats(self, group_by: str = "", metrics: str = "count", q: Query = "", filters: Filters = {}) -> str:  # noqa: B006 -- as above
