@@ -12,7 +12,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no
 unexport PYTHONDONTWRITEBYTECODE
 
 # Disable the plugins that a quick run does not need: each takes a fraction of a second to load.
-QUICK := --quick --durations 5 --durations-min 1 $(addprefix -p no:,schemathesis randomly cov)
+QUICK := --quick --durations 5 --durations-min 1 $(addprefix -p no:,schemathesis randomly cov rerunfailures)
 
 .PHONY: help setup console demo run quick test test-outside check fix fuzz proof bench docs openapi migration sbom lock
 

@@ -35,6 +35,9 @@ TESTS = Path(__file__).parent
 SHARED = TESTS.parents[1] / "shared"
 # The folders whose tests run the code of one engine.
 ENGINE_TESTS = ("database", "services")
+# The folders whose tests drive browsers and other programs. On a busy machine these are sometimes slower than any
+# patience, so a test of them that fails runs once more. The report names such tests, and the closing line counts them.
+RERUN_TESTS = ("console", "outside")
 
 PREPARE = """
 import sys
@@ -68,6 +71,10 @@ def pytest_collection_modifyitems(config, items):
     proof_table.label(config, items)
     if config.getoption("--quick"):
         quick_selection.deselect(config, items)
+    elif not config.getoption("--long"):
+        for item in items:
+            if item.path.relative_to(TESTS).parts[0] in RERUN_TESTS:
+                item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_terminal_summary(terminalreporter, config):
