@@ -27,6 +27,7 @@ class ProblemGroup(BaseModel):
     value: str | None
     count: int
     rows: list[int] = Field(description="The first three rows.")
+    files: list[str] | None = Field(None, description="The first three files, in place of rows: of the legacy tool.")
     message: str
 
 
