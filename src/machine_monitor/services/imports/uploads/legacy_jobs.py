@@ -54,9 +54,10 @@ class Observation:
 
 def preview(job: Job, database: LeasedDatabase, source_format: str) -> None:
     """Find out what a sync of the file would do."""
-    if job.mapping is not None or job.read is not None or job.resource is not None:
-        place = "/resource" if job.mapping is None and job.read is None else ""
-        raise Invalid(faults=[Fault(NO_MAPPING, "legacy-file", place)])
+    if job.mapping is not None or job.read is not None:
+        raise Invalid(faults=[Fault(NO_MAPPING, "legacy-file", "")])
+    if job.resource is not None:
+        raise Invalid(faults=[Fault(NO_MAPPING, "other-resource", "/resource")])
     zone = legacy.clock_zone(database) or config.zone(job.zone)
     observation = Observation()
     with _bounded_memory():
