@@ -122,7 +122,7 @@ def _undeclared(log: Record, keys: Mapping[str, set[str]]) -> Iterable[Record]:
         value, referenced = log.values[name], related.resource
         if value is not None and referenced.unique_key_of(value) not in keys[referenced.name]:
             legacy = LEGACY_NAMES.get(name, name)
-            note = Finding(log.file, legacy, "note", f"undeclared-{name}", UNDECLARED[name].format(value))
+            note = Finding(log.file, legacy, "note", f"undeclared-{name}", UNDECLARED[name].format(value), value)
             values = {referenced.key: value, **facts.get(name, {})}
             yield Record(referenced, log.file, referenced.unique_key_of(value), values, notes=(note,), declared=False)
 
@@ -203,7 +203,9 @@ def _resolve(record: Record, names: NamedRecords) -> tuple[dict[str, Any], list[
         if found is None or not found.active:
             state = "was deleted here" if found is None else "is not active"
             message = f"The {referenced.noun} '{value}' {state}."
-            findings.append(Finding(record.file, LEGACY_NAMES.get(name, name), "error", f"unknown-{name}", message))
+            findings.append(
+                Finding(record.file, LEGACY_NAMES.get(name, name), "error", f"unknown-{name}", message, value)
+            )
     return values, findings
 
 

@@ -5,7 +5,7 @@ It is the sync of `services/legacy`, in batches: so a later sync finds everythin
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,22 +123,19 @@ def apply(job: Job, database: LeasedDatabase) -> None:
 
 def _to_dict(report: legacy.Report) -> dict[str, Any]:
     """Return the report of a sync in the form of an import's: equal findings are one group, with its first files."""
-    groups: dict[tuple[str | None, str, str, str], list[str]] = {}
+    groups: dict[legacy.Finding, list[str]] = {}
     for finding in report.problems:
-        groups.setdefault((finding.field, finding.code, finding.level, finding.message), []).append(finding.file)
+        groups.setdefault(replace(finding, file=""), []).append(finding.file)
     problems = [
         {
             "file": files[0],
-            "field": name,
-            "code": code,
-            "level": level,
-            "value": None,
+            **{name: getattr(finding, name) for name in ("field", "code", "level", "value")},
             "count": len(files),
             "rows": [],
             "files": files[:NAMED_ROWS],
-            "message": message,
+            "message": finding.message,
         }
-        for (name, code, level, message), files in groups.items()
+        for finding, files in groups.items()
     ]
     result = {**report.counts, "ignored": report.ignored, "skipped": 0, "problems": problems}
     bound_problems(result)
