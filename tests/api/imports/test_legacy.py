@@ -166,6 +166,7 @@ async def test_what_a_killed_worker_has_written_is_undone_and_can_be_imported_ag
     app = create_app(Settings(database_url=database_url, files=str(folder), open=True))
     async with app.router.lifespan_context(app), client_of(app) as client:
         found = (await upload(client, as_zip(files(logs=6_000)), name="old.zip")).json()
+        assert (await settled(client, found["id"]))["state"] == "ready"
         assert (await client.post(f"/imports/{found['id']}/apply")).status_code == 202
         while not (await client.get("/logs?limit=1")).json()["items"]:
             shown = (await client.get(f"/imports/{found['id']}")).json()

@@ -12,6 +12,7 @@ export const imports = {
   reading: 'The service reads the file…',
   tooLarge: 'The file is too large: at most 300 MB. Split it, or compress it as .gz.',
   noStore: 'This site has no folder for uploaded files. An admin has to set MM_FILES on the server, and start the service again.',
+  needsAdmin: 'This import would create or change people. Only an admin may do that.',
   states: { reading: 'Being read', ready: 'Ready to import', applying: 'Being imported', done: 'Imported', undoing: 'Being undone', undone: 'Undone', failed: 'Failed', expired: 'Expired' } as Record<string, string>,
   working: { reading: 'The service reads the table.', applying: 'Rows are being imported. You can leave this page: the import goes on.', undoing: 'The import is being undone.' } as Record<string, string>,
   progress: (done: string, total: string) => `${done} of ${total} rows`,

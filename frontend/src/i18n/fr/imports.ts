@@ -14,6 +14,7 @@ export const imports: Messages['imports'] = {
   reading: 'Le service lit le fichier…',
   tooLarge: 'Le fichier est trop gros\u00a0: 300\u00a0Mo au plus. Coupez-le, ou compressez-le en .gz.',
   noStore: 'Ce site n’a pas de dossier pour les fichiers envoyés. Un administrateur doit définir MM_FILES sur le serveur, puis relancer le service.',
+  needsAdmin: 'Cet import créerait ou modifierait des personnes. Seul un administrateur peut le faire.',
   states: { reading: 'Lecture en cours', ready: 'Prêt à importer', applying: 'Import en cours', done: 'Importé', undoing: 'Annulation en cours', undone: 'Annulé', failed: 'Échoué', expired: 'Expiré' },
   working: { reading: 'Le service lit le tableau.', applying: 'Les lignes sont importées. Vous pouvez quitter cette page\u00a0: l’import continue.', undoing: 'L’import est en cours d’annulation.' },
   progress: (done, total) => `${done} lignes sur ${total}`,
