@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from console.conftest import DESK, OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR
+from console.conftest import ADMIN, DESK, OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR
+from services.legacy.uploaded_files import UUID, as_zip, files
 
 SCREENS = {"desk": DESK, "phone": PHONE}
 TABLE = """Interventions 2025;;;;;
@@ -209,6 +210,45 @@ def test_a_refused_file_says_why(opened):
     )
     page.locator("input[type=file]").set_input_files({"name": "big.csv", "mimeType": "text/csv", "buffer": b"a"})
     page.get_by_role("alert").get_by_text("at most 300 MB").wait_for()
+
+
+@pytest.mark.timeout(180)
+def test_the_folder_of_the_legacy_tool_is_imported_as_a_zip_without_columns(opened, axe, site):
+    page = opened("/ui/imports", user=ADMIN)
+    page.get_by_text("the folder of the former tool").wait_for()
+    content = as_zip(files(), "old data/")
+    chooser = page.locator("input[type=file]")
+    assert {".zip", ".db"} <= set(chooser.get_attribute("accept").split(","))
+    chooser.set_input_files({"name": "old.zip", "mimeType": "application/zip", "buffer": content})
+    page.wait_for_url("**/imports/*?step=preview")
+    page.get_by_text("There are no columns to choose").wait_for()
+    steps = page.get_by_role("navigation", name="Steps of the import").get_by_role("link")
+    assert [text.lstrip("12\n") for text in steps.all_inner_texts()] == ["File", "Preview"]
+    assert (outcome(page, "created"), outcome(page, "rejected")) == ("4", "1")
+    page.get_by_text(f"logs/{UUID.format(99)}.json").wait_for()
+    page.get_by_text("There is no file for the machine 'Press'").wait_for()
+    assert page.get_by_role("button", name="Back to the columns").count() == 0
+    assert axe(page) == []
+    shoot(page, "legacy-preview-desk-light")
+    page.get_by_role("button", name="Import 7 records").click()
+    page.get_by_role("heading", name="Report").wait_for()
+    assert (outcome(page, "created"), outcome(page, "rejected")) == ("4", "1")
+    assert page.get_by_role("link", name="Download").count() == 0
+    assert axe(page) == []
+    shoot(page, "legacy-report-desk-light")
+    assert site.call("GET", f"/logs/{UUID.format(1)}")["machine"] == "Tour é"
+    page.get_by_role("button", name="Undo this import").click()
+    page.get_by_role("dialog").get_by_role("button", name="Undo this import").click()
+    page.get_by_role("heading", name="This import was undone").wait_for()
+    assert "4 deleted" in page.locator("main [role=status]").inner_text()
+    # A supervisor sees why it takes an admin, in French as well.
+    page = opened("/ui/imports", user=SUPERVISOR, locale="fr-FR", refusals=(403,))
+    page.get_by_text("ancien outil (machines, logs, employs) en .zip").wait_for()
+    newcomer = files(**{"employs/new.json": {"trigram": "nwc", "authorisation": "user"}})
+    chooser = page.locator("input[type=file]")
+    chooser.set_input_files({"name": "old.zip", "mimeType": "application/zip", "buffer": as_zip(newcomer)})
+    page.get_by_role("alert").get_by_text("Seul un administrateur").wait_for()
+    shoot(page, "legacy-refused-desk-fr")
 
 
 @pytest.mark.parametrize("screen", SCREENS)

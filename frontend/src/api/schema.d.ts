@@ -1006,6 +1006,7 @@ export interface paths {
          *     A form with a part `file` (CSV, TSV, XLSX, XLS, ODS, NDJSON, also as .gz or .xz; at most 300 MB and 1,000,000
          *     rows), and `mapping`: a mapping as JSON, or the name of a saved one. Without a mapping, a table with columns of
          *     this product needs none, and any other gets a proposed one. `resource` says what the rows become.
+         *     The folder of the legacy tool as .zip, and its SQLite file, take neither of them.
          *
          *     The response has the columns, the mapping, and the preview. If the preview takes more than 20 seconds, the state is
          *     `reading`: read the import until it is `ready`. The file is kept for 24 hours.
@@ -1929,7 +1930,7 @@ export interface components {
             columns: string[] | null;
             /**
              * Read
-             * @description How the file was read: format, encoding, delimiter, header.
+             * @description How the file was read: format, encoding, delimiter, header; of the legacy tool, format and zone.
              */
             read: {
                 [key: string]: unknown;
@@ -3713,6 +3714,11 @@ export interface components {
              * @description The first three rows.
              */
             rows: number[];
+            /**
+             * Files
+             * @description The first three files, in place of rows: of the legacy tool.
+             */
+            files?: string[] | null;
             /** Message */
             message: string;
         };

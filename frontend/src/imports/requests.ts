@@ -22,6 +22,11 @@ export interface SavedMapping {
   etag: string;
 }
 
+/** Whether an import is of a file of the legacy tool: it has no columns and takes no mapping. */
+export function isLegacyFile({ read }: Import): boolean {
+  return String(read?.format).startsWith('legacy-');
+}
+
 const PAGE = 50;
 
 export async function readImports(cursor: string | null): Promise<{ items: ImportRow[]; next: string | null }> {

@@ -46,7 +46,10 @@ def migrate() -> None:
 
 def sync(
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="The legacy tool's folder or SQLite file.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="The legacy tool's folder, also as .zip, or SQLite file.", show_default=False
+        ),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be done; write nothing.")] = False,
     timezone: Annotated[

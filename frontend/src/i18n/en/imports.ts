@@ -12,6 +12,7 @@ export const imports = {
   reading: 'The service reads the file…',
   tooLarge: 'The file is too large: at most 300 MB. Split it, or compress it as .gz.',
   noStore: 'This site has no folder for uploaded files. An admin has to set MM_FILES on the server, and start the service again.',
+  needsAdmin: 'This import would create or change people. Only an admin may do that.',
   states: { reading: 'Being read', ready: 'Ready to import', applying: 'Being imported', done: 'Imported', undoing: 'Being undone', undone: 'Undone', failed: 'Failed', expired: 'Expired' } as Record<string, string>,
   working: { reading: 'The service reads the table.', applying: 'Rows are being imported. You can leave this page: the import goes on.', undoing: 'The import is being undone.' } as Record<string, string>,
   progress: (done: string, total: string) => `${done} of ${total} rows`,
@@ -156,5 +157,18 @@ export const imports = {
   undoneCounts: (deleted: string, reverted: string, kept: string) => `${deleted} deleted, ${reverted} set back to their former values, ${kept} kept because somebody changed them since.`,
   stays: (resource: string) => `${resource} that stay:`,
   importAgain: 'Import it again',
+  /** Files of the tool that was used before: its folder as .zip, or its SQLite file. */
+  legacy: {
+    formats: 'Also the folder of the former tool (machines, logs, employs) as .zip, or its database (.db).',
+    recognised: (zone: string) => `Recognised: data of the former tool. There are no columns to choose. Its times are read in the time zone ${zone}.`,
+    progress: (done: string, total: string) => `${done} of ${total} records`,
+    working: { reading: 'The service reads the records.', applying: 'Records are being imported. You can leave this page: the import goes on.' } as Record<string, string>,
+    levels: { error: 'Refused, or in conflict', note: 'Notes' } as Record<string, string>,
+    wholeFile: 'File',
+    inFiles: (count: string, one: boolean, files: string, more: boolean) => `${count} ${one ? 'file' : 'files'} · ${files}${more ? ' …' : ''}`,
+    rejectedHint: 'Correct the files that are named below, and import the folder again: what is there already stays as it is.',
+    /** By code. What is not here is said by the service, in English. */
+    problems: {} as Record<string, string>,
+  },
   expired: 'The file was removed before it was imported: it is kept for 24 hours.',
 };

@@ -6,5 +6,7 @@ import type { Messages } from '../../i18n/en';
 export function uploadRefusal(error: ApiError, t: Messages['imports']): string {
   if (error.code === 'payload-too-large') return t.tooLarge;
   if (error.code === 'files-unavailable') return t.noStore;
+  // Supervisors import everything else.
+  if (error.code === 'forbidden') return t.needsAdmin;
   return error.fieldErrors.map(({ message }) => message).join(' ') || errorText(error);
 }

@@ -49,6 +49,7 @@ async def create_import(request: Request, _none: NoParameters, database: Db) -> 
     A form with a part `file` (CSV, TSV, XLSX, XLS, ODS, NDJSON, also as .gz or .xz; at most 300 MB and 1,000,000
     rows), and `mapping`: a mapping as JSON, or the name of a saved one. Without a mapping, a table with columns of
     this product needs none, and any other gets a proposed one. `resource` says what the rows become.
+    The folder of the legacy tool as .zip, and its SQLite file, take neither of them.
 
     The response has the columns, the mapping, and the preview. If the preview takes more than 20 seconds, the state is
     `reading`: read the import until it is `ready`. The file is kept for 24 hours.

@@ -27,6 +27,7 @@ class ProblemGroup(BaseModel):
     value: str | None
     count: int
     rows: list[int] = Field(description="The first three rows.")
+    files: list[str] | None = Field(None, description="The first three files, in place of rows: of the legacy tool.")
     message: str
 
 
@@ -124,7 +125,9 @@ class ImportDetail(FileImportRead):
     """An import. What is not known yet is null."""
 
     columns: list[str] | None = Field(description="The names of the columns.")
-    read: dict[str, Any] | None = Field(description="How the file was read: format, encoding, delimiter, header.")
+    read: dict[str, Any] | None = Field(
+        description="How the file was read: format, encoding, delimiter, header; of the legacy tool, format and zone."
+    )
     sample: ImportSample | None
     mapping: dict[str, Any] | None = Field(description="The mapping; null for a table with columns of this product.")
     preview: ImportPreview | None

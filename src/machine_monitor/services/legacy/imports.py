@@ -68,11 +68,13 @@ def legacy_edits(tx: Transaction) -> dict[int, list[Edit]]:
 def apply(tx: Transaction, steps: Iterable[Step], context: ChangeContext) -> None:
     """Write the planned steps."""
     steps = list(steps)
-    new = _create(tx, [step for step in steps if step.outcome == "created"], context)
-    changed = [
-        _import_row(tx, step, *_update(tx, step, context), context) for step in steps if step.outcome == "updated"
-    ]
+    created = [step for step in steps if step.outcome == "created"]
+    new = _create(tx, [step for step in created if step.stored is None], context)
+    changed = []
     for step in steps:
+        if step.stored is not None and step.outcome in ("created", "updated"):
+            row = _import_row(tx, step, *_update(tx, step, step.stored, context), context)
+            (changed if step.has_import_row else new).append(row)
         if step.outcome not in ("created", "updated") and step.stored is not None and not step.has_import_row:
             new.append(_import_row(tx, step, step.stored.id, step.stored.version, context))
     if new:
@@ -87,7 +89,16 @@ def _existing(tx: Transaction, record: Record, imported: Import | None, stored: 
         # A record that was deleted permanently may have been created again under the same key.
         stored = storage.find(tx, record.resource, imported.record_id, "id")
         stored = stored or storage.find(tx, record.resource, record.key, record.resource.unique_column)
-    return ExistingState(imported, stored, _edits_of(tx, stored) if stored and record.edits else frozenset())
+    edits = _edits_of(tx, stored) if stored and record.edits else frozenset()
+    return ExistingState(imported, stored, edits, is_undone=stored is not None and _is_undone(tx, stored))
+
+
+def _is_undone(tx: Transaction, stored: StoredRecord) -> bool:
+    """Whether a record is deleted because its import was undone. No sync deletes anything."""
+    if not stored.is_deleted:
+        return False
+    values = {"resource": stored.resource.name, "record_id": stored.id}
+    return [*tx.execute(_find_last_entry(tx.engine), values)] == [("delete", VIA)]
 
 
 def _edits_of(tx: Transaction, stored: StoredRecord) -> frozenset[Edit]:
@@ -120,10 +131,11 @@ def _create(tx: Transaction, steps: Sequence[Step], context: ChangeContext) -> l
     return [_import_row(tx, step, identity, 1, context) for step, identity in zip(steps, ids, strict=True)]
 
 
-def _update(tx: Transaction, step: Step, context: ChangeContext) -> tuple[int, int]:
-    """Update a record from its file; returns its id and version."""
-    stored, resource = step.stored, step.record.resource
-    assert stored is not None
+def _update(tx: Transaction, step: Step, stored: StoredRecord, context: ChangeContext) -> tuple[int, int]:
+    """Update a record from its file, and restore it first if it is deleted; returns its id and version."""
+    resource = step.record.resource
+    if stored.is_deleted:
+        stored = records.restore_stored(tx, stored, context)
     if step.record.edits:
         before = _edits_of(tx, stored)
         changed = ChangedRecord(resource, stored.id, stored.values[resource.key], stored.version)
@@ -151,8 +163,8 @@ def _import_row(tx: Transaction, step: Step, identity: int, version: int, contex
 @cache
 def _find_imports(engine: Engine) -> Statement:
     table, entries = LEGACY_IMPORTS, HISTORY.table
-    # A record is edited if it has a newer history entry. A higher version is not enough: renaming a machine raises the
-    # version of its logs, too.
+    # A record is edited if it has a newer history entry of another channel. A higher version is not enough: renaming a
+    # machine raises the version of its logs, too. Newer entries of a sync come from undoing it.
     edited = exists(
         select(literal_column("1"))
         .select_from(entries)
@@ -160,12 +172,22 @@ def _find_imports(engine: Engine) -> Statement:
             entries.c.resource == table.c.resource,
             entries.c.record_id == table.c.record_id,
             entries.c.version > table.c.version,
+            entries.c.via != literal_column(f"'{VIA}'"),
         )
     )
     keys = [bindparam(f"k{i}", type_=table.c.key.type) for i in range(BATCH_SIZE)]
     resource = bindparam("resource", type_=table.c.resource.type)
     query = select(table.c.key, table.c.record_id, table.c.version, edited)
     return compile_statement(engine, query.where(table.c.resource == resource, table.c.key.in_(keys)))
+
+
+@cache
+def _find_last_entry(engine: Engine) -> Statement:
+    """Select the operation and the channel of a record's newest history entry."""
+    table = HISTORY.table
+    where = [table.c[name] == bindparam(name, type_=table.c[name].type) for name in ("resource", "record_id")]
+    query = select(table.c.op, table.c.via).where(*where).order_by(table.c.seq.desc()).limit(literal_column("1"))
+    return compile_statement(engine, query)
 
 
 @cache
@@ -190,6 +212,8 @@ def _find_edits(engine: Engine, *, of_one_record: bool) -> Statement:
     table = HISTORY.table
     imported = {"resource": LOGS.name, "via": VIA, "op": "update"}
     where = [table.c[name] == literal_column(f"'{value}'") for name, value in imported.items()]
+    # An undo of an imported folder has a request id.
+    where.append(table.c.request_id.is_(None))
     if of_one_record:
         where.append(table.c.record_id == bindparam("record_id", type_=INTEGER.column_type))
     query = select(table.c.record_id, table.c.at, table.c.user).where(and_(*where)).order_by(table.c.seq)

@@ -50,11 +50,15 @@ class Import(NamedTuple):
 
 
 class ExistingState(NamedTuple):
-    """The stored state of a legacy key: an earlier import, the record, and its imported edits."""
+    """The stored state of a legacy key: an earlier import, the record, and its imported edits.
+
+    `is_undone`: whether the record is deleted because its import was undone.
+    """
 
     imported: Import | None = None
     stored: StoredRecord | None = None
     edits: frozenset[Edit] = frozenset()
+    is_undone: bool = False
 
 
 class NamedRecord(NamedTuple):
@@ -118,7 +122,7 @@ def _undeclared(log: Record, keys: Mapping[str, set[str]]) -> Iterable[Record]:
         value, referenced = log.values[name], related.resource
         if value is not None and referenced.unique_key_of(value) not in keys[referenced.name]:
             legacy = LEGACY_NAMES.get(name, name)
-            note = Finding(log.file, legacy, "note", f"undeclared-{name}", UNDECLARED[name].format(value))
+            note = Finding(log.file, legacy, "note", f"undeclared-{name}", UNDECLARED[name].format(value), value)
             values = {referenced.key: value, **facts.get(name, {})}
             yield Record(referenced, log.file, referenced.unique_key_of(value), values, notes=(note,), declared=False)
 
@@ -128,7 +132,7 @@ def decide(record: Record, existing: ExistingState, names: NamedRecords) -> Step
     values, unusable = _resolve(record, names)
     if existing.stored is not None and not existing.stored.is_deleted:
         step = _compare(record, existing, existing.stored, values)
-    elif existing != ExistingState():
+    elif existing != ExistingState() and not existing.is_undone:
         step = Step(
             record, "conflict", findings=(_conflict(record, None, "It was deleted here. It is not created again."),)
         )
@@ -136,6 +140,8 @@ def decide(record: Record, existing: ExistingState, names: NamedRecords) -> Step
         step = Step(record, "rejected", findings=tuple(unusable))
     else:
         step = _create(record, values)
+        # What an undo has deleted is restored.
+        step = replace(step, stored=existing.stored, has_import_row=existing.imported is not None)
     # For a record without a file, the only note is that it was created.
     notes = record.notes if record.declared or step.outcome == "created" else ()
     return replace(step, findings=(*notes, *step.findings))
@@ -197,7 +203,9 @@ def _resolve(record: Record, names: NamedRecords) -> tuple[dict[str, Any], list[
         if found is None or not found.active:
             state = "was deleted here" if found is None else "is not active"
             message = f"The {referenced.noun} '{value}' {state}."
-            findings.append(Finding(record.file, LEGACY_NAMES.get(name, name), "error", f"unknown-{name}", message))
+            findings.append(
+                Finding(record.file, LEGACY_NAMES.get(name, name), "error", f"unknown-{name}", message, value)
+            )
     return values, findings
 
 

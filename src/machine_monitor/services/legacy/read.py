@@ -1,11 +1,9 @@
-"""Read the records of the legacy tool from its folder or its SQLite file. Tokens are removed."""
+"""Read the records of the legacy tool from its folder. Tokens are removed."""
 
 import json
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -33,22 +31,17 @@ class Raw:
     draft: bool = False
 
 
-def records(source: Path, *, drafts: bool = False) -> Iterator[Raw | None]:
-    """Yield every record of a legacy folder or SQLite file, and None for other files; raises `UsageError`."""
-    if source.is_dir():
-        folders = [kind for kind in KEYS if (source / kind).is_dir()]
-        if not folders:
-            raise UsageError(
-                f"{source} is not a legacy folder: it contains none of the folders machines, logs and employs."
-            )
-        for kind in folders:
-            yield from _folder(source / kind, kind)
-        if drafts and (source / "logs" / DRAFTS).is_dir():
-            yield from _drafts(source / "logs" / DRAFTS)
-    elif source.is_file():
-        yield from _database(source)
-    else:
-        raise UsageError(f"{source} does not exist: name the legacy folder or SQLite file.")
+def folder_records(source: Path, *, drafts: bool = False) -> Iterator[Raw | None]:
+    """Yield every record of a legacy folder, and None for other files; raises `UsageError`."""
+    folders = [kind for kind in KEYS if (source / kind).is_dir()]
+    if not folders:
+        raise UsageError(
+            f"{source} is not a legacy folder: it contains none of the folders machines, logs and employs."
+        )
+    for kind in folders:
+        yield from _folder(source / kind, kind)
+    if drafts and (source / "logs" / DRAFTS).is_dir():
+        yield from _drafts(source / "logs" / DRAFTS)
 
 
 def parse(text: str) -> tuple[dict[str, Any], str]:
@@ -94,16 +87,21 @@ def _folder(folder: Path, kind: Kind) -> Iterator[Raw | None]:
 
 
 def _drafts(folder: Path) -> Iterator[Raw | None]:
-    """Yield the drafts. A draft's folder is named after its author, and its file after its time."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         if path.suffix.lower() != ".json":
             yield None
             continue
         relative_path = path.relative_to(folder).as_posix()
-        raw = _file(path, "logs", f"{DRAFTS}/{relative_path[: -len('.json')]}", f"logs/{DRAFTS}/{relative_path}")
-        author = path.parent.name if path.parent != folder else None
-        members = None if raw.members is None else {"timeStamp": path.stem, "userName": author} | raw.members
-        yield Raw(raw.kind, raw.file, raw.stem, raw.text, members, raw.fault, draft=True)
+        stem = f"{DRAFTS}/{relative_path[: -len('.json')]}"
+        yield draft(_file(path, "logs", stem, f"logs/{DRAFTS}/{relative_path}"))
+
+
+def draft(raw: Raw) -> Raw:
+    """Return a record as a draft. A draft's folder is named after its author, and its file after its time."""
+    _, *folders, name = raw.stem.split("/")
+    author = folders[-1] if folders else None
+    members = None if raw.members is None else {"timeStamp": name, "userName": author} | raw.members
+    return replace(raw, members=members, draft=True)
 
 
 def _file(path: Path, kind: Kind, stem: str, display_path: str) -> Raw:
@@ -113,53 +111,26 @@ def _file(path: Path, kind: Kind, stem: str, display_path: str) -> Raw:
         return Raw(kind, display_path, stem, fault=("file-name", "The file name is not UTF-8."))
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            message = f"The file has more than {MAX_BYTES // 1024**2} MiB, so it is not one record."
-            return Raw(kind, display_path, stem, fault=("too-large", message))
-        return _parse_members(kind, display_path, stem, content.decode("utf-8-sig"))
+            return parse_file(kind, display_path, stem, file.read(MAX_BYTES + 1))
     except OSError as error:
         return Raw(kind, display_path, stem, fault=("unreadable", f"The file cannot be read: {error.strerror}."))
+
+
+def parse_file(kind: Kind, display_path: str, stem: str, content: bytes) -> Raw:
+    """Parse the first MAX_BYTES + 1 bytes of a record's file."""
+    if len(content) > MAX_BYTES:
+        message = f"The file has more than {MAX_BYTES // 1024**2} MiB, so it is not one record."
+        return Raw(kind, display_path, stem, fault=("too-large", message))
+    try:
+        return parse_record(kind, display_path, stem, content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return Raw(kind, display_path, stem, fault=("bad-json", "Not valid JSON: the file is not UTF-8."))
 
 
-def _parse_members(kind: Kind, display_path: str, stem: str, text: str) -> Raw:
+def parse_record(kind: Kind, display_path: str, stem: str, text: str) -> Raw:
+    """Parse the JSON text of a record."""
     try:
         members, text = parse(text)
     except ValueError as error:
         return Raw(kind, display_path, stem, fault=("bad-json", str(error)))
     return Raw(kind, display_path, stem, text, members)
-
-
-def _database(source: Path) -> Iterator[Raw]:
-    try:
-        with closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            connection.text_factory = _text
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")} & set(KEYS)
-            if not tables:
-                raise UsageError(
-                    f"{source} is not a legacy database: it has none of the tables machines, logs and employs."
-                )
-            for kind, key in KEYS.items():
-                if kind in tables:
-                    yield from _table(connection, kind, key)
-    except sqlite3.Error as error:
-        raise UsageError(f"{source} cannot be read as an SQLite database: {error}.") from None
-
-
-def _table(connection: sqlite3.Connection, kind: Kind, key: str) -> Iterator[Raw]:
-    rows = connection.execute(f"SELECT * FROM {kind} ORDER BY {key}")
-    columns = [column[0] for column in rows.description]
-    for row in rows:
-        members = dict(
-            zip(columns, [_text(value) if isinstance(value, bytes) else value for value in row], strict=True)
-        )
-        # In a folder, the name or uuid is the file's name; the trigram of a user is inside the file.
-        stem = members.get(key) if kind == "employs" else members.pop(key, None)
-        stem = "" if stem is None else str(stem)
-        yield _parse_members(kind, f"{kind}/{stem}", stem, json.dumps(members, ensure_ascii=False))
-
-
-def _text(value: bytes) -> str:
-    return value.decode(errors="replace")

@@ -15,6 +15,8 @@ class Finding:
     level: Literal["error", "note"]
     code: str
     message: str
+    # The name that the finding is about, if its message has one.
+    value: str | None = None
 
 
 @dataclass
@@ -41,4 +43,8 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as `--json` prints it."""
-        return {**self.counts, "ignored": self.ignored, "problems": [asdict(finding) for finding in self.problems]}
+        return {**self.counts, "ignored": self.ignored, "problems": [_to_dict(finding) for finding in self.problems]}
+
+
+def _to_dict(finding: Finding) -> dict[str, Any]:
+    return {name: member for name, member in asdict(finding).items() if name != "value"}

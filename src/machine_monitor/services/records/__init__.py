@@ -19,6 +19,7 @@ from machine_monitor.services.records.operations import (
     reject_immutable_changes,
     replace,
     restore,
+    restore_stored,
     update,
 )
 from machine_monitor.services.records.unlisted import allow_unlisted
@@ -40,5 +41,6 @@ __all__ = [
     "reject_immutable_changes",
     "replace",
     "restore",
+    "restore_stored",
     "update",
 ]

@@ -1,5 +1,6 @@
 """Read, create, replace (PUT), update (PATCH), delete and restore one record."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,10 +158,17 @@ def restore(tx: Transaction, target: Target, context: ChangeContext) -> WriteRes
     target.preconditions.check(stored)
     if not stored.is_deleted:
         raise Conflict(f"The {target.resource.noun} is not deleted.")
-    storage.restore(tx, stored, context.at)
-    changed = ChangedRecord(target.resource, stored.id, str(stored.values[target.resource.key]), stored.version + 1)
-    history.append_entries(tx, "restore", [(changed, history.creation_changes(stored.recorded_values))], context)
+    restore_stored(tx, stored, context)
     return result_of(tx, target.resource, stored.id, target.key, created=False)
+
+
+def restore_stored(tx: Transaction, stored: StoredRecord, context: ChangeContext) -> StoredRecord:
+    """Restore a deleted record that was read in this transaction; return it as it is then."""
+    storage.restore(tx, stored, context.at)
+    version = stored.version + 1
+    changed = ChangedRecord(stored.resource, stored.id, str(stored.values[stored.resource.key]), version)
+    history.append_entries(tx, "restore", [(changed, history.creation_changes(stored.recorded_values))], context)
+    return dataclasses.replace(stored, version=version, is_deleted=False)
 
 
 def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], context: ChangeContext) -> WriteResult:

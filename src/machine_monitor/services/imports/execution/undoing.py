@@ -110,7 +110,7 @@ def _undo_record(
     stored = storage.find(tx, resource, identity, "id")
     if stored is None or stored.is_deleted or any(entry.op == "delete" for entry in entries):
         return "gone"
-    was_made = entries[0].op in ("create", "restore")
+    was_made = entries[0].op in ("create", "restore") or _is_first(entries[0])
     if is_changed or (was_made and not resource.soft_delete):
         return "kept"
     if was_made:
@@ -119,6 +119,11 @@ def _undo_record(
     values = _former_values(stored, entries)
     written = records.apply_values(tx, stored, values, context)
     return "reverted" if written.version != stored.version else "gone"
+
+
+def _is_first(entry: Entry) -> bool:
+    """Whether an entry is that of a record which a sync of the legacy tool has made."""
+    return entry.op == "import" and entry.version == 1
 
 
 def _former_values(stored: StoredRecord, entries: Sequence[Entry]) -> dict[str, Any]:
@@ -135,7 +140,8 @@ def _made_statement(engine: Engine) -> Statement:
     query = select(table.c.resource, table.c.record_id).where(
         table.c.request_id == bindparam("id", type_=table.c.request_id.type),
         table.c.seq > bindparam("after", type_=INTEGER.column_type),
-        table.c.op == literal_column("'create'"),
+        table.c.op.in_([literal_column("'create'"), literal_column("'import'")]),
+        table.c.version == literal_column("1"),
         table.c.resource != literal_column(f"'{LOGS.name}'"),
     )
     return compile_statement(engine, query.order_by(table.c.seq).limit(literal_column(str(MAX_LISTED))))

@@ -10,7 +10,7 @@ from machine_monitor.models import LOG_TYPES, RESOURCES, USERS
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.audit import history
-from machine_monitor.services.audit.history import ChangeContext, ChangedRecord
+from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.imports.plan import provenance
 from machine_monitor.services.imports.plan.planner import BatchPlan, Planner, Step
 from machine_monitor.services.imports.plan.references import NamedRecord, read_several
@@ -68,16 +68,10 @@ class ImportBatchWriter:
     def _update(self, tx: Transaction, step: Step, stored: StoredRecord, context: ChangeContext) -> None:
         try:
             if stored.is_deleted:
-                stored = self._restore(tx, stored, context)
+                stored = records.restore_stored(tx, stored, context)
             records.apply_values(tx, stored, step.values, context)
         except Problem as problem:
             _reject(step, problem)
-
-    def _restore(self, tx: Transaction, stored: StoredRecord, context: ChangeContext) -> StoredRecord:
-        storage.restore(tx, stored, context.at)
-        restored = ChangedRecord(self.resource, stored.id, stored.values[self.resource.key], stored.version + 1)
-        history.append_entries(tx, "restore", [(restored, history.creation_changes(stored.recorded_values))], context)
-        return replace(stored, version=stored.version + 1, is_deleted=False)
 
 
 def set_meanings(tx: Transaction, planner: Planner, context: ChangeContext) -> dict[str, int]:

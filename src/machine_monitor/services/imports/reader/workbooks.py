@@ -44,7 +44,10 @@ def kind_of_zip(path: Path) -> str:
         return "xlsx"
     if "content.xml" in names:
         return "ods"
-    raise UsageError(f"{path} is an archive, but no workbook that can be read. Save it as .xlsx or .csv.")
+    # `mm sync` and uploads recognise the archive of a legacy folder before they look for a table.
+    raise UsageError(
+        f"{path} is an archive, but neither a workbook that can be read nor the folder of the legacy tool."
+    )
 
 
 def open_workbook(path: Path, options: ReadOptions) -> Table:
@@ -94,7 +97,7 @@ def _archive(path: Path, plain: Path) -> Generator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(plain) as archive:
             yield archive
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError) as error:
         raise UsageError(f"{path} is damaged, or protected by a password: {error}.") from None
 
 

@@ -110,6 +110,11 @@ def to_json(row: FileImport) -> dict[str, Any]:
     return FileImportRead.model_validate(row).model_dump(mode="json") | {"mapping": row.mapping} | row.result
 
 
+def legacy_zone(row: FileImport) -> str | None:
+    """Return the time zone of a file of the legacy tool; None if the file is a table."""
+    return (row.result["read"] or {}).get("zone")
+
+
 def claim(tx: Transaction, identity: str, transition: Transition) -> Lease:
     """Take the work on an import; raises `Conflict` if its state does not allow it."""
     row = find(tx, identity, with_for_update=True, populate_existing=True)

@@ -127,7 +127,7 @@ class Imports:
                 return lease
 
             lease = await self._database.write(claim)
-            self._start(self._work(self._job("apply", row, lease, caller, mapping=row.mapping)))
+            self._start(self._work(self._apply_job(row, lease, caller)))
         return await self.read(identity)
 
     async def undo(self, identity: str, caller: Caller) -> dict[str, Any]:
@@ -209,6 +209,10 @@ class Imports:
             final = "failed" if row.state == "applying" else "undone"
             await self.workers.run(self._undo_job(row, lease, final))
 
+    def _apply_job(self, row: FileImport, lease: Lease, caller: Caller) -> Job:
+        zone = file_imports.legacy_zone(row)
+        return self._job("apply", row, lease, caller, mapping=row.mapping, legacy_zone=zone)
+
     def _undo_job(self, row: FileImport, lease: Lease, final: str, caller: Caller | None = None) -> Job:
         user = row.user if caller is None else caller.user
         return Job(
@@ -221,6 +225,7 @@ class Imports:
             user=user,
             role=Role.ADMIN,
             first_entry=row.first_entry or 0,
+            legacy_zone=file_imports.legacy_zone(row),
         )
 
     def _job(self, task: str, row: FileImportRead, lease: Lease, caller: Caller, **members: Any) -> Job:

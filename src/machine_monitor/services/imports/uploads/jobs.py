@@ -16,6 +16,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import DatabaseBusy, Fault, Invalid, MonitorError, Problem, UsageError
 from machine_monitor.query.language.folding import fold
+from machine_monitor.services import legacy
 from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.imports import mapping
@@ -49,7 +50,8 @@ class NotUndone(MonitorError):
 class Job:
     """What a worker needs to know. It is passed as JSON.
 
-    `failed_state` is the state of the import if the job fails, and `undone_state` after an undo.
+    `failed_state` is the state of the import if the job fails, and `undone_state` after an undo. `legacy_zone` is the
+    time zone of a file of the legacy tool, as its preview has found it; None for a table.
     """
 
     task: str
@@ -67,6 +69,7 @@ class Job:
     role: int = Role.SUPERVISOR
     manages_users: bool = False
     first_entry: int = 0
+    legacy_zone: str | None = None
 
     def options(self, **more: Any) -> ImportOptions:
         """Return the options of the import. A log without a `uuid` is a new one, which its row finds again."""
@@ -118,7 +121,7 @@ def preview(job: Job, database: LeasedDatabase) -> None:
             return
     found = file.preview(database) | {"sample": sample_table(file.source.table)}
     del found["mapping"]
-    _bound_problems(found["preview"])
+    bound_problems(found["preview"])
     resource = file.source.resource.name
     counts = found["preview"]["counts"][resource]
     values = {"total": sum(counts.values()), "done": 0, "resource": resource} | _outcome_values(counts)
@@ -146,7 +149,7 @@ def apply(job: Job, database: LeasedDatabase) -> None:
     run = ImportRun(database, file.source, options, file.mapping, observe=count, id=job.lease.id)
     try:
         report = run.execute().to_dict()
-        _bound_problems(report)
+        bound_problems(report)
         done, expires_at = database.rows_done, instants.now() + file_imports.RETENTION
         values = {"done": done, "total": done, "expires_at": expires_at}
         counts = _outcome_values(report[file.source.resource.name])
@@ -161,7 +164,8 @@ def apply(job: Job, database: LeasedDatabase) -> None:
 def undo(job: Job, database: LeasedDatabase) -> None:
     """Undo what an import wrote, by whatever process."""
     run, note = Run(job.lease.id, job.first_entry), (job.mapping or {}).get("name")
-    context = ChangeContext(VIA, job.user, note, role=Role(job.role))
+    via = VIA if job.legacy_zone is None else legacy.VIA
+    context = ChangeContext(via, job.user, note, role=Role(job.role))
     done = undoing.undo(database, run, context)
     stay = database.snapshot(partial(undoing.made_records, run=run))
     problem = None if job.undone_state == "undone" else describe(DatabaseBusy(RECOVERED), job)
@@ -221,11 +225,8 @@ def _without_surrogates(result: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(result, ensure_ascii=False).encode(errors="replace"))
 
 
-def _bound_problems(report: dict[str, Any]) -> None:
+def bound_problems(report: dict[str, Any]) -> None:
     """Keep the first of the problems of a report, and count the others."""
     problems = report["problems"]
     report["more_problems"] = max(len(problems) - MAX_PROBLEMS, 0)
     report["problems"] = problems[:MAX_PROBLEMS]
-
-
-TASKS: dict[str, Callable[[Job, LeasedDatabase], None]] = {"preview": preview, "apply": apply, "undo": undo}

@@ -17,7 +17,8 @@ from contextlib import suppress
 
 from machine_monitor.errors import DatabaseBusy, DatabaseFault, InternalError, MonitorError, UsageError
 from machine_monitor.services.imports.uploads.file_imports import LeaseLost
-from machine_monitor.services.imports.uploads.jobs import JOB, STOPPED, TASKS, Job, LeasedDatabase, NotUndone, describe
+from machine_monitor.services.imports.uploads.jobs import JOB, STOPPED, Job, LeasedDatabase, NotUndone, describe
+from machine_monitor.services.imports.uploads.tasks import TASKS
 
 # Requests come first.
 NICENESS = 5
