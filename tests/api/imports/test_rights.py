@@ -60,6 +60,23 @@ async def test_only_admins_create_and_change_users_by_an_import(clients):
     assert (await supervisor.get("/users/NEW")).status_code == 404
 
 
+async def test_only_admins_undo_an_import_that_changed_users(clients):
+    _, supervisor, admin, limited = clients
+    demoted = (await upload(admin, "trigram,role\r\nLEA,viewer\r\n", name="users.csv")).json()
+    await done(admin, demoted["id"], "apply")
+    for client in (supervisor, limited):
+        answer = await client.post(f"/imports/{demoted['id']}/undo")
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert "changed users" in answer.json()["detail"]
+    assert (await admin.get("/users/LEA")).json()["role"] == "viewer"
+    assert (await done(admin, demoted["id"], "undo"))["state"] == "undone"
+    assert (await admin.get("/users/LEA")).json()["role"] == "lead"
+    # An import that only made users has nothing of them to change back.
+    made = (await upload(admin, "trigram,role\r\nNEW,viewer\r\n", name="users.csv")).json()
+    await done(admin, made["id"], "apply")
+    assert (await done(supervisor, made["id"], "undo"))["state"] == "undone"
+
+
 async def test_a_file_that_is_too_large_is_refused(clients, folder, monkeypatch):
     monkeypatch.setattr(routes, "MAX_BYTES", 100)
     answer = await upload(clients[1], rows(range(20)))

@@ -17,7 +17,7 @@ from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.models import HISTORY, LOGS, RESOURCES
+from machine_monitor.models import HISTORY, LOGS, RESOURCES, USERS
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
 from machine_monitor.services.audit import hash_chain
@@ -61,6 +61,11 @@ def undo(database: Database, run: Run, context: ChangeContext) -> Undone:
         if before is None:
             return total
         total = Undone(*map(sum, zip(total, done, strict=True)))
+
+
+def has_changed_users(tx: Transaction, run: Run) -> bool:
+    """Whether a run changed users, whom undoing it would change back."""
+    return bool(tx.execute(_changed_users_statement(tx.engine), run._asdict()))
 
 
 def made_records(tx: Transaction, run: Run) -> dict[str, list[str]]:
@@ -145,6 +150,18 @@ def _made_statement(engine: Engine) -> Statement:
         table.c.resource != literal_column(f"'{LOGS.name}'"),
     )
     return compile_statement(engine, query.order_by(table.c.seq).limit(literal_column(str(MAX_LISTED))))
+
+
+@cache
+def _changed_users_statement(engine: Engine) -> Statement:
+    table = HISTORY.table
+    query = select(literal_column("1")).where(
+        table.c.request_id == bindparam("id", type_=table.c.request_id.type),
+        table.c.seq > bindparam("after", type_=INTEGER.column_type),
+        table.c.resource == literal_column(f"'{USERS.name}'"),
+        table.c.version > literal_column("1"),
+    )
+    return compile_statement(engine, query.limit(literal_column("1")))
 
 
 @cache

@@ -11,12 +11,13 @@ from machine_monitor.config import Settings
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.errors import PROBLEMS, Conflict, Fault, InternalError, MonitorError, Problem
+from machine_monitor.errors import PROBLEMS, Conflict, Fault, Forbidden, InternalError, MonitorError, Problem
 from machine_monitor.models.imports.file_import import WORKING, FileImport, FileImportRead
 from machine_monitor.models.log import new_uuid
 from machine_monitor.services.access.permissions import Caller, Role, can_manage_users
 from machine_monitor.services.files.receiving import Files, ReceivedTable
 from machine_monitor.services.imports.execution import undoing
+from machine_monitor.services.imports.execution.undoing import Run
 from machine_monitor.services.imports.uploads import file_imports
 from machine_monitor.services.imports.uploads.file_imports import APPLY, EXPIRED, READ_AGAIN, UNDO, Lease
 from machine_monitor.services.imports.uploads.folders import UploadFolder, list_folders
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 # How long a request waits for the preview. Proxies usually wait a minute for a response.
 PREVIEW_SECONDS = 20.0
 SWEEP_SECONDS = 60.0
+CHANGES_USERS = "This import changed users. To undo it requires the admin role, and a credential with the admin scope."
 
 
 class Source(NamedTuple):
@@ -131,10 +133,20 @@ class Imports:
         return await self.read(identity)
 
     async def undo(self, identity: str, caller: Caller) -> dict[str, Any]:
-        """Begin to undo an import; return it. Nothing happens if that was done already."""
+        """Begin to undo an import; return it. Nothing happens if that was done already.
+
+        Raises `Forbidden` if it changed users, and the caller may not.
+        """
         row = await self.find(identity)
         if row.state not in ("undoing", "undone"):
-            lease = await self._database.write(lambda tx: file_imports.claim(tx, identity, UNDO))
+
+            def claim(tx: Transaction) -> Lease:
+                run = Run(identity.lower(), row.first_entry or 0)
+                if not can_manage_users(caller) and undoing.has_changed_users(tx, run):
+                    raise Forbidden(CHANGES_USERS)
+                return file_imports.claim(tx, identity, UNDO)
+
+            lease = await self._database.write(claim)
             self._start(self._work(self._undo_job(row, lease, "undone", caller)))
         return await self.read(identity)
 
