@@ -168,7 +168,7 @@ async def test_what_a_killed_worker_has_written_is_undone_and_can_be_imported_ag
         found = (await upload(client, as_zip(files(logs=6_000)), name="old.zip")).json()
         assert (await settled(client, found["id"]))["state"] == "ready"
         assert (await client.post(f"/imports/{found['id']}/apply")).status_code == 202
-        while not (await client.get("/logs?limit=1")).json()["items"]:
+        while not (await client.get("/logs?limit=1")).json().get("items"):  # 503 if the machine is busy
             shown = (await client.get(f"/imports/{found['id']}")).json()
             assert (shown["state"], shown["total"]) == ("applying", 6_004)
         (process,) = app.state.imports.workers.processes

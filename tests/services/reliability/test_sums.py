@@ -141,6 +141,7 @@ async def test_a_write_deletes_the_sums_that_it_makes_wrong(database, keys, chan
     assert months_of(database) == ALL
     database.transact(lambda tx: change(tx, keys))
     assert months_of(database) == left
+    assert database.snapshot(verify.inspect).faults == []
     await sum_up_all(database)
     assert database.snapshot(verify.inspect).faults == []
 
