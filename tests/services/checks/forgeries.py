@@ -208,7 +208,7 @@ SCHEMA_FORGERIES = {
         ),
         Forgery(["CREATE POLICY all_rows ON logs USING (true)"], ["policy all_rows on logs"]),
         Forgery(["ALTER TABLE users ADD COLUMN spare text"], ["column users.spare"]),
-        Forgery(["ALTER TABLE logs ALTER COLUMN comment SET NOT NULL"], ["column logs.comment", "changed"]),
+        Forgery(["ALTER TABLE logs ALTER COLUMN type DROP NOT NULL"], ["column logs.type", "changed"]),
         Forgery(["ALTER TABLE logs ALTER COLUMN comment SET DEFAULT current_user"], ["column logs.comment", "changed"]),
         Forgery(["ALTER TABLE logs DROP CONSTRAINT uq_logs_uuid"], ["unique uuid of logs", "missing"]),
         Forgery(["ALTER TABLE users ADD CHECK (role < 9)"], ["check role < 9 of users"]),
