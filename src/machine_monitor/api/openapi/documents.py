@@ -234,7 +234,7 @@ def export_operation(resource: Resource, form: Format) -> dict[str, Any]:
         "description": f"Export {resource.noun}s as {form.suffix.upper()}.\n\n"
         f"All {resource.noun}s that match, as of one moment: {form.description}.",
         "response_class": Response,
-        "responses": {200: success, **problem_responses(*ANYWHERE, 422)},
+        "responses": {200: success, **problem_responses(*ANYWHERE, 422, *([403] if resource.soft_delete else []))},
         "openapi_extra": {"parameters": export_parameters(resource, dialects=form.has_dialects)},
     }
 
