@@ -181,6 +181,25 @@ def test_concurrent_processes_set_up_a_database_once(empty_url, verb):
     migrations.check(database_urls.parse(empty_url))
 
 
+@pytest.mark.slow
+def test_a_database_that_is_set_up_while_it_is_looked_at_is_not_that_of_another_program(empty_url, monkeypatch):
+    read, parsed_url = MigrationContext.get_current_revision, database_urls.parse(empty_url)
+
+    def set_up_after(context):
+        revision = read(context)
+        monkeypatch.undo()
+        code = SET_UP.format("upgrade")
+        subprocess.run([sys.executable, "-c", code, empty_url], check=True, timeout=60)
+        return revision
+
+    # On SQLite a file must be there to be looked at.
+    if parsed_url.path is not None:
+        sqlite3.connect(parsed_url.path).close()
+    monkeypatch.setattr(MigrationContext, "get_current_revision", set_up_after)
+    assert migrations.current_revision(parsed_url) is None
+    assert migrations.current_revision(parsed_url) == migrations.head_revision()
+
+
 def test_a_newer_database_is_refused_with_advice(empty_url):
     parsed_url = database_urls.parse(empty_url)
     migrations.upgrade(parsed_url)

@@ -113,9 +113,10 @@ def _require_no_tables(connection: Connection, url: DatabaseUrl) -> None:
 
 def _revision(connection: Connection) -> str | None:
     """Return the database's revision; raises `SchemaMismatch` if it has none but has tables of another program."""
+    # In this order: another process may set up the database between the two, and its tables have a revision.
+    tables = {*inspect(connection).get_table_names()} - {"alembic_version"}
     revision = MigrationContext.configure(connection).get_current_revision()
-    tables = {*inspect(connection).get_table_names()} - {"alembic_version"} if revision is None else set()
-    if tables:
+    if tables and revision is None:
         message = f"The database has tables of another program ({', '.join(sorted(tables)[:3])}). Use an empty one."
         raise SchemaMismatch(message)
     return revision
