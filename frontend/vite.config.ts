@@ -25,7 +25,7 @@ export default defineConfig(({ command }) => ({
           groups: [
             // What every page needs. `main.ts` stays apart: it awaits the chunks of messages, which may import from this one.
             { name: 'shell', tags: ['$initial'], test: (module) => !/(main\.ts|index\.html)$/.test(module) },
-            // What the list of logs shares with most pages, but for what prints it, which is loaded after its first rows.
+            // The modules that the list of logs shares with most pages. Its printout is apart: it is loaded after the first rows.
             { name: 'shared', test: /src[\\/](components[\\/](Badge|Chip|Duration|Empty|Skeleton|Time|SearchBox)|logs[\\/](?!PrintedLogs)|i18n)/, minShareCount: 2 },
             // The pictures of rows and records, which the list of logs loads after its first rows.
             { name: 'tiles', test: /src[\\/]files[\\/](tiles|attachments)/ },

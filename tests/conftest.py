@@ -35,8 +35,8 @@ TESTS = Path(__file__).parent
 SHARED = TESTS.parents[1] / "shared"
 # The folders whose tests run the code of one engine.
 ENGINE_TESTS = ("database", "services")
-# The folders whose tests drive browsers and other programs. On a busy machine these are sometimes slower than any
-# patience, so a test of them that fails runs once more. The report names such tests, and the closing line counts them.
+# The folders whose tests drive browsers and other programs. On a busy machine these are sometimes slower than the
+# time limits of the tests, so a failed test runs once more. The report names it, and the closing line counts it.
 RERUN_TESTS = ("console", "outside")
 
 PREPARE = """

@@ -58,7 +58,7 @@ async def fetch(database: Database, query: FacetsQuery) -> bytes:
     """Return the response body: for each field its most frequent values with their counts."""
     groups, values = _bind_facets(database.engine, query)
     statement = await database.get_statement(facets_statement, database.engine, query.resource, query.by, groups)
-    return _to_json(database.engine, query, await database.fetch(statement, values))
+    return _to_json(query, await database.fetch(statement, values))
 
 
 def compile_facets(engine: Engine, query: FacetsQuery) -> tuple[Statement, dict[str, Any]]:
@@ -89,13 +89,10 @@ def _groups(query: FacetsQuery) -> dict[tuple[tuple[Condition, ...], bool], list
     """
     groups: dict[tuple[tuple[Condition, ...], bool], list[str]] = {}
     for name in query.by:
-        named = resolve(query.resource, name)
-        assert named is not None
-        conditions = tuple(
-            each for each in query.conditions if (each.field.name, each.key) != (named.field.name, named.key)
-        )
+        field, key = resolve(query.resource, name)
+        conditions = tuple(each for each in query.conditions if (each.field.name, each.key) != (field.name, key))
         is_filtered = bool(conditions) or query.terms != ()
-        has_counters = not is_filtered and counters.counter_field_of(query.resource, named.field) is not None
+        has_counters = not is_filtered and counters.counter_field_of(query.resource, field) is not None
         groups.setdefault((conditions, has_counters), []).append(name)
     return groups
 
@@ -169,7 +166,9 @@ def _values(engine: Engine, resource: Resource, field: Field, position: int, new
         for i, join in enumerate(field.joins):
             condition = join.condition if i else value == join.target.c[join.reference.to]
             source = source.join(join.target, condition, isouter=join.is_outer)
-        value = field.column if field.joins and field.column is not None else value
+        if field.joins:
+            assert field.column is not None
+            value = field.column
     return select(value.label("value")).select_from(source)
 
 
@@ -204,8 +203,8 @@ def _most_frequent(position: int, counts: Select, capped: ColumnElement) -> Sele
     )
 
 
-def _to_json(engine: Engine, query: FacetsQuery, rows: Iterable[tuple]) -> bytes:
-    kinds = [field.kind for field in group_fields(engine, query.resource, query.by)]
+def _to_json(query: FacetsQuery, rows: Iterable[tuple]) -> bytes:
+    kinds = [resolve(query.resource, name).kind for name in query.by]
     values: list[list[tuple]] = [[] for _ in query.by]
     capped = set()
     for position, value, count, is_capped in rows:

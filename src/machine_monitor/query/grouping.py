@@ -24,11 +24,16 @@ GROUPED_KINDS = frozenset({"text", "code", "choice", "rank", "boolean", "integer
 ATTRIBUTE = Kind("attribute", EXACT_TEXT)
 
 
-class Named(NamedTuple):
+class GroupName(NamedTuple):
     """What a name to group by stands for: a field, and the key of the attribute if the field is an object."""
 
     field: Field
     key: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the values."""
+        return self.field.kind if self.key is None else ATTRIBUTE
 
 
 @cache
@@ -44,16 +49,16 @@ def groupable_fields(resource: Resource) -> dict[str, Field]:
     return {field.parameter: field for field in fields}
 
 
-def find(resource: Resource, name: str) -> Named | None:
+def find(resource: Resource, name: str) -> GroupName | None:
     """Return what a name to group by stands for; None if it is not one."""
     fields = groupable_fields(resource)
     if name in fields and fields[name].kind is not OBJECT:
-        return Named(fields[name])
+        return GroupName(fields[name])
     any_key, key = attributes.split_parameter(name)
-    return Named(fields[any_key], key) if any_key in fields and attributes.is_valid_key(key) else None
+    return GroupName(fields[any_key], key) if any_key in fields and attributes.is_valid_key(key) else None
 
 
-def resolve(resource: Resource, name: str) -> Named:
+def resolve(resource: Resource, name: str) -> GroupName:
     """Return what a validated name to group by stands for."""
     named = find(resource, name)
     assert named is not None

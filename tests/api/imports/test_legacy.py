@@ -241,12 +241,12 @@ async def test_only_admins_import_what_creates_or_changes_users(database_url, fo
             assert "requires the admin role" in answer.json()["detail"]
         assert (await admin.get("/imports")).json()["items"] == []
         found = (await upload(admin, content, name="old.zip")).json()
-        # Who applies counts, not who has uploaded.
+        # The rights of the user who applies decide, not those of the uploader.
         failed = await done(supervisor, found["id"], "apply")
         assert (failed["state"], failed["problem"]["code"]) == ("failed", "forbidden")
         assert (await admin.get("/users/abc")).status_code == 404
         assert (await done(admin, found["id"], "apply"))["state"] == "done"
-        # What is there already is no creation.
+        # A supervisor may import the file again: its user is stored already.
         again = (await upload(supervisor, content, name="old.zip")).json()
         assert again["preview"]["counts"]["users"] == counts(unchanged=1)
         (entry, *_) = (await admin.get(f"/logs/{UUID.format(1)}/history")).json()["items"]

@@ -55,7 +55,7 @@ async def test_only_admins_create_and_change_users_by_an_import(clients):
     refused = (await upload(supervisor, own, name="logs.csv")).json()["preview"]
     assert [each["code"] for each in refused["problems"]] == ["unknown-user"]
     made = (await upload(admin, own, name="logs.csv")).json()
-    # Who applies counts, not who has uploaded.
+    # The rights of the user who applies decide, not those of the uploader.
     assert (await done(supervisor, made["id"], "apply"))["report"]["logs"]["rejected"] == 1
     assert (await supervisor.get("/users/NEW")).status_code == 404
 

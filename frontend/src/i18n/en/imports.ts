@@ -167,7 +167,7 @@ export const imports = {
     wholeFile: 'File',
     inFiles: (count: string, one: boolean, files: string, more: boolean) => `${count} ${one ? 'file' : 'files'} · ${files}${more ? ' …' : ''}`,
     rejectedHint: 'Correct the files that are named below, and import the folder again: what is there already stays as it is.',
-    /** By code. What is not here is said by the service, in English. */
+    /** Sentences by problem code. For other codes the console shows the service's sentence, in English. */
     problems: {} as Record<string, string>,
   },
   expired: 'The file was removed before it was imported: it is kept for 24 hours.',

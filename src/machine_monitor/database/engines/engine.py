@@ -219,7 +219,7 @@ class Engine(ABC):
         return []
 
     def server_faults(self, values: Sequence[Any]) -> list[str]:
-        """Return what is wrong with the server, one sentence each, from the values of `server_columns`."""
+        """Return the faults of the server, one sentence each, from the values of `server_columns`."""
         del values
         return []
 

@@ -16,13 +16,13 @@ from machine_monitor.errors import UsageError
 from machine_monitor.services.legacy.read import DRAFTS, KEYS, MAX_BYTES, Kind, Raw, draft, parse_file
 
 MAX_FILES = 1_000_000
-# What all files may have together, once they are unpacked. It is as much as an upload may have.
+# The limit of all files together when they are unpacked: that of an upload.
 MAX_UNPACKED_BYTES = 300_000_000
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 UTF_8_FLAG, ENCRYPTED_FLAG = 0x800, 0x1
 # The parts of workbooks: XLSX and ODS are ZIP archives, too.
 WORKBOOK_PARTS = {"[Content_Types].xml", "content.xml", "mimetype"}
-# What macOS adds to the archives that it makes.
+# The folder that macOS adds to its archives.
 MACOS = "__MACOSX"
 BROKEN = (
     zipfile.BadZipFile,
@@ -111,7 +111,7 @@ def _roots(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
 
 
 def _check(source: Path, entries: Sequence[Entry]) -> None:
-    """Raise `UsageError` for an archive that is too large, or that no program makes of the legacy folder."""
+    """Raise `UsageError` for an archive that is too large, or has a path, a link or a compression that is not usual."""
     if len(entries) > MAX_FILES:
         raise UsageError(f"{source} has more than {MAX_FILES:,} files. Unpack it, and use `mm sync` with the folder.")
     for info, parts in entries:
@@ -134,8 +134,8 @@ def _check(source: Path, entries: Sequence[Entry]) -> None:
 
 def _folder(archive: zipfile.ZipFile, kind: Kind, entries: Sequence[Entry]) -> Iterator[Raw | None]:
     """Yield the records of one folder, by name; None for other files, and for folders in it."""
-    files = {id(entry): entry.parts[1] for entry in entries if len(entry.parts) == 2}
-    for entry in sorted((entry for entry in entries if id(entry) in files), key=lambda entry: entry.parts[1]):
+    files = [entry for entry in entries if len(entry.parts) == 2]
+    for entry in sorted(files, key=lambda entry: entry.parts[1]):
         name = entry.parts[1]
         if name.lower().endswith(".json") and len(name) > len(".json"):
             yield _file(archive, entry, kind, name[: -len(".json")])

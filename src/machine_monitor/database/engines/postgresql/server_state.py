@@ -1,4 +1,4 @@
-"""What a PostgreSQL server is, and how safe its commits are: sentences for `mm doctor` and `/readyz`."""
+"""The state of a PostgreSQL server, in sentences: primary or standby, and how safe its commits are."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
@@ -12,7 +12,7 @@ UNSAFE_COMMITS = {
     "remote_write": "for the disk of the standby. If both servers fail, writes that were answered can be lost",
 }
 STANDBY = (
-    "MM_DATABASE_URL leads to a standby, which can only be read, {}. Let it name the primary; with several hosts, add "
+    "MM_DATABASE_URL leads to {}. It can only be read. Name the primary; if the URL names several servers, add "
     "`target_session_attrs=read-write`."
 )
 
@@ -44,13 +44,17 @@ class ServerState(NamedTuple):
 
     @property
     def role(self) -> str:
-        """What the server is, in words."""
-        return f"a standby, {self._lag}" if self.is_standby else "the primary"
+        """The role of the server, in words."""
+        if not self.is_standby:
+            return "the primary"
+        if self.seconds_behind is None:
+            return "a standby that has received nothing from a primary since its start"
+        return f"a standby, {self.seconds_behind:.1f} s behind the primary"
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong with using this server for writes, one sentence each."""
-        found = [STANDBY.format(self._lag)] if self.is_standby else []
+        """The reasons not to write to this server, one sentence each."""
+        found = [STANDBY.format(self.role)] if self.is_standby else []
         if self.synchronous_commit in UNSAFE_COMMITS:
             missing = UNSAFE_COMMITS[self.synchronous_commit]
             found.append(
@@ -58,9 +62,3 @@ class ServerState(NamedTuple):
                 "Set it to on."
             )
         return found
-
-    @property
-    def _lag(self) -> str:
-        if self.seconds_behind is None:
-            return "and it has not followed a primary since its start"
-        return f"{self.seconds_behind:.1f} s behind the primary"

@@ -37,6 +37,8 @@ MAX_ROWS = 1_000_000
 TOO_MANY = f"The table has more than {MAX_ROWS:,} rows. Split it, or use `mm import`, which has no such limit."
 # So many groups of problems are kept; the rest is counted.
 MAX_PROBLEMS = 1_000
+# The outcomes that the list of imports counts.
+OUTCOMES = ("created", "updated", "conflict", "rejected")
 STOPPED = "The service was stopped."
 RECOVERED = "The import was interrupted, for the service or its worker was ended. What it had written was undone."
 OTHER_RESOURCE = "The columns are those of {}. Send a mapping to make {} of them."
@@ -194,7 +196,7 @@ def _mapping_values(document: dict[str, Any] | None) -> dict[str, Any]:
 
 def _outcome_values(counts: dict[str, int]) -> dict[str, int]:
     """Return the counts that the list of imports shows."""
-    return {outcome: counts[outcome] for outcome in ("created", "updated", "conflict", "rejected")}
+    return {outcome: counts[outcome] for outcome in OUTCOMES}
 
 
 def _open(job: Job, options: ImportOptions, document: dict[str, Any] | None) -> ImportFile:

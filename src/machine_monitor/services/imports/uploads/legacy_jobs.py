@@ -23,6 +23,7 @@ from machine_monitor.services.imports.report import NAMED_ROWS, RESOURCE_NAMES
 from machine_monitor.services.imports.uploads import file_imports
 from machine_monitor.services.imports.uploads.jobs import (
     MAX_ROWS,
+    OUTCOMES,
     Job,
     LeasedDatabase,
     NotUndone,
@@ -31,7 +32,6 @@ from machine_monitor.services.imports.uploads.jobs import (
 
 NO_MAPPING = "This is a file of the legacy tool, whose fields are known: it takes no mapping and no resource."
 TOO_LARGE = "To read this file takes more memory than an import may use. Use `mm sync` on the server."
-OUTCOMES = ("created", "updated", "conflict", "rejected")
 
 
 @dataclass
@@ -89,7 +89,7 @@ def preview(job: Job, database: LeasedDatabase, source_format: str) -> None:
 
 
 def apply(job: Job, database: LeasedDatabase) -> None:
-    """Import the file. A failure or an interruption undoes what was written; raises `NotUndone` if it did not."""
+    """Import the file. After a failure or an interruption, undo its writes; raises `NotUndone` if that fails, too."""
 
     def count(done: int, _total: int) -> None:
         database.rows_done = done

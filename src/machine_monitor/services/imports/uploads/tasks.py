@@ -18,7 +18,7 @@ def preview(job: Job, database: LeasedDatabase) -> None:
 
 
 def apply(job: Job, database: LeasedDatabase) -> None:
-    """Import what was previewed."""
+    """Import the file that was previewed."""
     (jobs if job.legacy_zone is None else legacy_jobs).apply(job, database)
 
 

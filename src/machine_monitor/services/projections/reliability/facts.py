@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    FromClause,
     Select,
     Subquery,
-    Table,
     Text,
     and_,
     bindparam,
@@ -289,6 +289,6 @@ def _sums(engine: Engine, bases: Subquery, *, by_month: bool) -> Select:
     return found if by_month else found.group_by(kept.c.machine_id)
 
 
-def _counted_logs(logs: Table | Any) -> list[ColumnElement]:
+def _counted_logs(logs: FromClause) -> list[ColumnElement]:
     """Return the clauses that leave out the logs that count for nothing."""
     return [logs.c.deleted_at.is_(None), logs.c.status != CANCELLED]

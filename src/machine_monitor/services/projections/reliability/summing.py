@@ -119,9 +119,9 @@ def find_wrong_sums(tx: Transaction) -> list[int]:
 
 
 def _read_columns(rows: Sequence[tuple]) -> list[tuple]:
-    """Return what is read of a machine's rows: of the last one only its start and what it carries.
+    """Return the columns that requests read of a machine's rows: of the last row only `start` and `carried`.
 
-    It may have the sums of its month, if a write has deleted the rows after it.
+    A write deletes the rows after it, and leaves its sums as they are.
     """
     *others, last = rows
     return [*others, (last[0], last[-1])]
