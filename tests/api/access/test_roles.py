@@ -211,6 +211,7 @@ async def test_the_openapi_document_describes_the_access_of_each_operation():
         operation = document["paths"][path][method.lower()]
         assert operation["security"] == ([] if needed is None else [{"token": []}, {"session": []}])
         assert needed is None or "401" in operation["responses"]
-        # Listing deleted logs requires a supervisor, and a write with the cookie its CSRF token.
-        narrower = path == "/logs" or needed not in (None, ("viewer", "read")) or method != "GET"
+        # Listing and exporting deleted logs require a supervisor, and a write with the cookie its CSRF token.
+        lists_deleted = path in ("/logs", "/logs.csv", "/logs.ndjson", "/logs.xlsx")
+        narrower = lists_deleted or needed not in (None, ("viewer", "read")) or method != "GET"
         assert ("403" in operation["responses"]) == narrower
