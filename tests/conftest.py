@@ -35,8 +35,7 @@ TESTS = Path(__file__).parent
 SHARED = TESTS.parents[1] / "shared"
 # The folders whose tests run the code of one engine.
 ENGINE_TESTS = ("database", "services")
-# The folders whose tests drive browsers and other programs. On a busy machine these are sometimes slower than the
-# time limits of the tests, so a failed test runs once more. The report names it, and the closing line counts it.
+# The folders whose tests drive browsers and other programs.
 RERUN_TESTS = ("console", "outside")
 
 PREPARE = """
@@ -72,8 +71,11 @@ def pytest_collection_modifyitems(config, items):
     if config.getoption("--quick"):
         quick_selection.deselect(config, items)
     elif not config.getoption("--long"):
+        # A busy machine is sometimes slower than the time limits of the tests that wait for browsers and processes, or
+        # compare times. Such a test runs once more if it fails. The report names it, and the closing line counts it.
         for item in items:
-            if item.path.relative_to(TESTS).parts[0] in RERUN_TESTS:
+            markers = {marker.name for marker in item.iter_markers()}
+            if markers & quick_selection.EXCLUDED_MARKERS or item.path.relative_to(TESTS).parts[0] in RERUN_TESTS:
                 item.add_marker(pytest.mark.flaky(reruns=1))
 
 

@@ -42,7 +42,7 @@ async def test_a_machine_that_has_such_a_name_can_be_read_and_edited(client, dat
     old = "pump\u202e3"
     values = {**validation.defaults(MACHINES), "name": old, "attachments": [], "attachment_count": 0}
     database = Database(database_url)
-    database.transact(lambda tx: storage.insert(tx, MACHINES, [NewRecord(values, {})], "2025-01-01T00:00:00Z"))
+    database.transact(lambda tx: storage.insert(tx, MACHINES, [NewRecord(values, {})], "2025-01-01T00:00:00Z", [1]))
     response = await client.post("/logs", json={"machine": old, "type": "info"})
     assert (response.status_code, response.json()["machine"]) == (201, old)
     stored = (await client.get(f"/machines/{old}")).json()

@@ -1,7 +1,7 @@
 """Transactions, which run units of work: with deferred work, savepoints and an optional ORM session."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from operator import itemgetter
@@ -36,9 +36,14 @@ class Transaction:
     _run_last: "set[Callable[[Transaction, list[Any]], None]]" = field(default_factory=set)
     _last_ids: dict[str, int] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def session(self) -> sessions.UnitSession:
         """An ORM session in this transaction, a new one for each unit; for code where speed does not matter."""
+        self.engine.send_waiting(self.cursor)
+        return self._session
+
+    @cached_property
+    def _session(self) -> sessions.UnitSession:
         return sessions.open_session(self.engine, self.cursor.connection)
 
     def run_unit(self, unit: "Callable[[Transaction], T]") -> T:
@@ -47,13 +52,13 @@ class Transaction:
             result = unit(self)
             self._flush()
         finally:
-            if (session := self.__dict__.pop("session", None)) is not None:
+            if (session := self.__dict__.pop("_session", None)) is not None:
                 session.close()
         return result
 
     def _flush(self) -> None:
         # The cached property is in `__dict__` once it has been used; most units use no session.
-        if "session" in self.__dict__:
+        if "_session" in self.__dict__:
             self.session.flush()
 
     def execute(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
@@ -62,8 +67,20 @@ class Transaction:
         self.cursor.execute(statement.sql, statement.bind(values))
         return self.cursor.fetchall() if self.cursor.description else []
 
+    def execute_later(self, statement: Statement, values: Mapping[str, Any]) -> Callable[[], list[Any]]:
+        """Run a statement, on PostgreSQL in one round trip with later ones; return a function that returns its rows.
+
+        Call the function at most once. Statements run in the order of the calls; the next one that returns rows raises
+        an error of this one.
+        """
+        self._flush()
+        return self.engine.execute_later(self.cursor, statement.sql, statement.bind(values))
+
     def execute_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Run one statement once per row of values (executemany). It must have no constant binds."""
+        """Run one statement once per row of values (executemany), later in the sense of `execute_later`.
+
+        It must have no constant binds.
+        """
         self._flush()
         # Of a single name, `itemgetter` would give the value itself.
         bind = itemgetter(*statement.names) if len(statement.names) > 1 else partial(_values, statement.names)
@@ -76,13 +93,23 @@ class Transaction:
             while rows := cursor.fetchmany(FETCH_SIZE):
                 yield from rows
 
-    def next_ids(self, table: str, count: int) -> list[int]:
-        """Allocate `count` ids for new rows of a table; an id is never used twice."""
-        last = self._last_ids.get(table)
-        ids = self.engine.next_ids(self.cursor, table, count) if last is None else [*range(last + 1, last + 1 + count)]
-        if self.engine.single_writer:
+    def next_ids(self, table: str, count: int) -> Callable[[], list[int]]:
+        """Allocate `count` ids for new rows of a table, later in the sense of `execute_later`.
+
+        An id is never used twice.
+        """
+        if not self.engine.single_writer:
+            return self.engine.next_ids(self.cursor, table, count)
+
+        def allocate() -> list[int]:
+            if (last := self._last_ids.get(table)) is None:
+                ids = self.engine.next_ids(self.cursor, table, count)()
+            else:
+                ids = [*range(last + 1, last + 1 + count)]
             self._last_ids[table] = ids[-1]
-        return ids
+            return ids
+
+        return allocate
 
     def defer(self, work: "Callable[[Transaction, list[Any]], None]", item: Any, *, last: bool = False) -> None:
         """Call `work` once before the commit, with a list of all items that were deferred to it.
@@ -122,8 +149,11 @@ class Transaction:
         """Block until no other transaction removes files or, if not `shared`, names them; released at commit."""
         self.engine.acquire_advisory_lock(self.cursor, FILES_LOCK, shared=shared)
 
-    def try_advisory_lock(self, *names: str) -> bool:
-        """Take the advisory lock of these names until the transaction ends; False if another transaction holds it."""
+    def try_advisory_lock(self, *names: str) -> Callable[[], bool]:
+        """Take the advisory lock of these names until the transaction ends, later in the sense of `execute_later`.
+
+        The returned function returns False if another transaction holds the lock.
+        """
         return self.engine.try_advisory_lock(self.cursor, canonical_json(names))
 
     @property
@@ -138,22 +168,15 @@ class Transaction:
         """
         before = {work: [*items] for work, items in self._deferred.items()}
         written = self.engine.total_changes(self.cursor)
-        if savepoint:
-            self.cursor.execute("SAVEPOINT unit")
         try:
-            result = self.run_unit(unit)
+            with self.engine.savepoint(self.cursor) if savepoint else nullcontext():
+                return self.run_unit(unit)
         except BaseException as error:
-            if self.is_open and savepoint:
-                self.cursor.execute("ROLLBACK TO unit")
-                self.cursor.execute("RELEASE unit")
-            elif self.is_open and self.engine.total_changes(self.cursor) != written:
+            if not savepoint and self.is_open and self.engine.total_changes(self.cursor) != written:
                 raise PartialWriteError from error
             self._deferred.clear()
             self._deferred.update(before)
             raise
-        if savepoint:
-            self.cursor.execute("RELEASE unit")
-        return result
 
 
 def _values(names: Sequence[str], row: Mapping[str, Any]) -> tuple:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy import ColumnElement, Table, case, literal_column, true
 
@@ -115,10 +116,14 @@ class Counters:
         """The calendar units of each counter, the partial ones included."""
         return {**self.units, **{name: self.units[partial.field] for name, partial in self.partial.items()}}
 
-    @cached_property
-    def reads(self) -> frozenset[str]:
-        """The fields whose values decide what a record is counted in."""
-        return frozenset({*self.units, *(name for partial in self.partial.values() for name in partial.reads)})
+    def reads_of(self, counter: str) -> tuple[str, ...]:
+        """Return the fields that decide whether a counter counts a record, and for which value."""
+        return (self.counted_field(counter), *(self.partial[counter].reads if counter in self.partial else ()))
+
+    def counts(self, counter: str, values: Mapping[str, Any]) -> bool:
+        """Whether a counter counts a record with these values."""
+        partial = self.partial.get(counter)
+        return partial is None or partial.value_holds(*(values[name] for name in partial.reads))
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,11 +109,14 @@ async def _poll_until_released(attempt: Callable[[], Awaitable[StoredResponse]])
 
 def _run_or_replay(tx: Transaction, key: IdempotencyKey, respond: Callable[[], StoredResponse]) -> StoredResponse:
     identity = {"user": key.user, "path": key.path, "key": key.key}
-    if not tx.try_advisory_lock(*key[:3]):
-        raise RequestInProgress
+    is_locked = tx.try_advisory_lock(*key[:3])
     now = instants.now()
     oldest = tx.engine.to_db(instants.format_instant(now - RETENTION), TIME)
-    for digest, status, headers, body, is_expired in tx.execute(_find(tx.engine), {**identity, "oldest": oldest}):
+    # The server runs this after it has taken the lock, and so finds what an earlier holder stored.
+    stored = tx.execute(_find(tx.engine), {**identity, "oldest": oldest})
+    if not is_locked():
+        raise RequestInProgress
+    for digest, status, headers, body, is_expired in stored:
         if is_expired:
             _delete_expired(tx, [oldest])
         elif bytes(digest) != key.digest:
@@ -129,14 +132,14 @@ def _run_or_replay(tx: Transaction, key: IdempotencyKey, respond: Callable[[], S
         "headers": canonical_json(dict(response.headers)),
         "body": response.body,
     }
-    tx.execute(_insert(tx.engine), row)
+    tx.execute_later(_insert(tx.engine), row)
     tx.defer(_delete_expired, oldest)
     return response
 
 
 def _delete_expired(tx: Transaction, oldest: Sequence[Any]) -> None:
     """Delete responses that are older than RETENTION."""
-    tx.execute(_delete(tx.engine), {"oldest": max(oldest)})
+    tx.execute_later(_delete(tx.engine), {"oldest": max(oldest)})
 
 
 def _matches_key() -> list[Any]:

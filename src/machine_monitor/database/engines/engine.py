@@ -158,8 +158,24 @@ class Engine(ABC):
         """Return an INSERT construct that supports ON CONFLICT (upsert)."""
 
     @abstractmethod
-    def next_ids(self, cursor: Any, table: str, count: int) -> list[int]:
-        """Allocate `count` ids for new rows of a table; an id is never used twice."""
+    def transaction_cursor(self, connection: Any) -> Any:
+        """Open the cursor of a transaction on a connection of the driver."""
+
+    @abstractmethod
+    def execute_later(self, cursor: Any, sql: str, values: Sequence[Any]) -> Callable[[], list[Any]]:
+        """Run a statement, if possible together with the next one; return a function that returns its rows once."""
+
+    @abstractmethod
+    def send_waiting(self, cursor: Any) -> None:
+        """Run the statements of `execute_later` now."""
+
+    @abstractmethod
+    def savepoint(self, cursor: Any) -> AbstractContextManager[None]:
+        """Undo what the block has written if it raises an error."""
+
+    @abstractmethod
+    def next_ids(self, cursor: Any, table: str, count: int) -> Callable[[], list[int]]:
+        """Allocate `count` ids for new rows of a table, as `execute_later` does; an id is never used twice."""
 
     @abstractmethod
     def estimated_row_count(self, cursor: Any, table: str) -> int:
@@ -178,8 +194,8 @@ class Engine(ABC):
         """Block until no other transaction holds this lock, or only shares it; released when the transaction ends."""
 
     @abstractmethod
-    def try_advisory_lock(self, cursor: Any, name: str) -> bool:
-        """Take this lock until the transaction ends; False if another transaction holds it."""
+    def try_advisory_lock(self, cursor: Any, name: str) -> Callable[[], bool]:
+        """Take this lock until the transaction ends, as `execute_later` does; False if another transaction holds it."""
 
     @abstractmethod
     def lock_table(self, cursor: Any, table: str) -> None:

@@ -1,7 +1,7 @@
 """Run migrations: find the database's revision, upgrade and downgrade."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,9 @@ def create_schema(url: DatabaseUrl) -> Generator[Any]:
         command.upgrade(alembic_config(connection), "head")
         driver_connection = connection.connection.driver_connection
         assert driver_connection is not None
-        yield driver_connection.cursor()
+        with closing(url.engine.transaction_cursor(driver_connection)) as cursor:
+            yield cursor
+            url.engine.send_waiting(cursor)
 
 
 def check(url: DatabaseUrl) -> None:

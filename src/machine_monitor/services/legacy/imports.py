@@ -116,7 +116,8 @@ def _create(tx: Transaction, steps: Sequence[Step], context: ChangeContext) -> l
         for step in steps
     ]
     new_records = [new.completed(resource) for new in new_records]
-    ids = storage.insert(tx, resource, new_records, context.at)
+    ids = tx.next_ids(resource.table.name, len(new_records))()
+    storage.insert(tx, resource, new_records, context.at, ids)
     changed_records = [
         ChangedRecord(resource, identity, new.values[resource.key], 1)
         for identity, new in zip(ids, new_records, strict=True)

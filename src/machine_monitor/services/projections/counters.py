@@ -7,7 +7,7 @@ records instead. See docs/internals/counters.md.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -53,16 +53,24 @@ def enqueue_update(
     summary = resource.summary
     if summary is None or summary.counters is None:
         return
-    units, partial = summary.counters.units, summary.counters.partial
-    if before and after and all(before[name] == after[name] for name in (summary.at, *summary.counters.reads)):
-        return
+    changed = _changed_counters(summary.counters, summary.at, before, after)
     for sign, values in ((-1, before), (1, after)):
-        if values is not None:
-            counted = {name: _counted_value(tx, resource, name, values) for name in units}
-            for name, counter in partial.items():
-                if counter.value_holds(*(values[read] for read in counter.reads)):
-                    counted[name] = counted[counter.field]
-            tx.defer(_apply, CounterUpdate(resource, sign, counted, values[summary.at]))
+        if values is not None and changed:
+            fields = {name: summary.counters.counted_field(name) for name in changed}
+            fields = {name: field for name, field in fields.items() if summary.counters.counts(name, values)}
+            counted = {field: _counted_value(tx, resource, field, values) for field in {*fields.values()}}
+            update = {name: counted[field] for name, field in fields.items()}
+            _pending(tx).append(CounterUpdate(resource, sign, update, values[summary.at]))
+
+
+def _changed_counters(
+    counters: Counters, at: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> list[str]:
+    """Return the names of the counters that count the record elsewhere after the change; `at` selects the periods."""
+    if not before or not after or before[at] != after[at]:
+        return [*counters.units_by_counter]
+    changed = {name for name in after if before.get(name) != after[name]}
+    return [name for name in counters.units_by_counter if not changed.isdisjoint(counters.reads_of(name))]
 
 
 def counter_zone(tx: Transaction) -> str:
@@ -80,9 +88,9 @@ def ensure_zone(database: Database, zone: ZoneInfo) -> bool:
 
 def rebuild(tx: Transaction, zone: ZoneInfo) -> None:
     """Rebuild all counters in this zone, and delete the monthly sums, which are made again in the background."""
-    invalidation.clear(tx)
-    # Lock the zone's row: concurrent writers wait for it, and then use the new zone.
+    # Lock the zone's row: concurrent writers wait for it, and then use the new zone. They lock it before the history.
     tx.execute(_zone_statement(tx.engine, lock="update"), {})
+    invalidation.clear(tx)
     for resource in COUNTED:
         tx.execute(compile_statement(tx.engine, delete(counters_of(resource).table)), {})
         for counter, units in counters_of(resource).units_by_counter.items():
@@ -133,7 +141,7 @@ def reassign(tx: Transaction, referrer: Referrer, source: Any, receiver: Any) ->
     for counter, unit, period, count in tx.execute(statement, {"value": old}):
         deltas[counter, unit, period, old] -= count
         deltas[counter, unit, period, new] += count
-    tx.deferred_items(_apply).append({resource: deltas})
+    _pending(tx).append({resource: deltas})
 
 
 def count_records(tx: Transaction, resource: Resource) -> int:
@@ -146,17 +154,37 @@ def merge_pending(tx: Transaction) -> None:
 
     They are still written last, because their row locks block every other writer of a log.
     """
-    changes = tx.deferred_items(_apply)
-    changes[:] = [_counter_deltas(tx, changes)]
+    zone, *changes = _pending(tx)
+    _pending(tx)[1:] = [_counter_deltas(zone, changes)]
+
+
+class _LockedZone:
+    """The time zone of the counters, locked until the transaction ends; it is read with the next statement.
+
+    This is the stored zone, not this process's setting: the existing counters are in it.
+    """
+
+    def __init__(self, tx: Transaction) -> None:
+        self._rows = tx.execute_later(_zone_statement(tx.engine, lock="share"), {})
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self._rows()[0][0])
+
+
+def _pending(tx: Transaction) -> list[Any]:
+    """Return the updates to apply at the end of the transaction, after the zone that they need."""
+    pending = tx.deferred_items(_apply)
+    if not pending:
+        pending.append(_LockedZone(tx))
+    return pending
 
 
 # The net change of each counter, by resource.
 CounterDeltas = dict[Resource, Counter[Key]]
 
 
-def _counter_deltas(tx: Transaction, changes: Sequence[CounterUpdate | CounterDeltas]) -> CounterDeltas:
-    # Use the stored zone, not this process's setting: the existing counters are in it.
-    zone = ZoneInfo(tx.execute(_zone_statement(tx.engine, lock="share"), {})[0][0])
+def _counter_deltas(locked: _LockedZone, changes: Sequence[CounterUpdate | CounterDeltas]) -> CounterDeltas:
     deltas: CounterDeltas = {}
     for change in changes:
         if isinstance(change, dict):
@@ -164,13 +192,14 @@ def _counter_deltas(tx: Transaction, changes: Sequence[CounterUpdate | CounterDe
                 deltas.setdefault(resource, Counter()).update(counts)
             continue
         counts = deltas.setdefault(change.resource, Counter())
-        for key in _keys(change, zone):
+        for key in _keys(change, locked.zone):
             counts[key] += change.sign
     return deltas
 
 
-def _apply(tx: Transaction, changes: Sequence[CounterUpdate | CounterDeltas]) -> None:
-    for resource, deltas in _counter_deltas(tx, changes).items():
+def _apply(tx: Transaction, pending: Sequence[Any]) -> None:
+    zone, *changes = pending
+    for resource, deltas in _counter_deltas(zone, changes).items():
         # Update in sorted order, so that concurrent transactions cannot deadlock.
         rows = [
             {"field": field, "unit": unit, "period": period, "value": value, "count": delta}

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -177,17 +177,24 @@ def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], conte
     Raises `Invalid` if no new record may have the key, or if a referenced record does not exist.
     """
     validation.require_new_key(resource, values[resource.key])
+    # Requested together with the references, in one round trip.
+    new_ids = tx.next_ids(resource.table.name, 1)
     found = references.resolve(tx, resource, values)
-    (identity,) = insert_all(tx, resource, [NewRecord({**values, **found.names}, found.columns)], context)
+    (identity,) = insert_all(tx, resource, [NewRecord({**values, **found.names}, found.columns)], context, new_ids)
     return result_of(tx, resource, identity, values[resource.key], created=True)
 
 
 def insert_all(
-    tx: Transaction, resource: Resource, new_records: Sequence[NewRecord], context: ChangeContext
+    tx: Transaction,
+    resource: Resource,
+    new_records: Sequence[NewRecord],
+    context: ChangeContext,
+    new_ids: Callable[[], list[int]] | None = None,
 ) -> list[int]:
-    """Insert validated records with their history entries; return their ids."""
+    """Insert validated records with their history entries; return their ids, which are allocated if not given."""
     new_records = [new.completed(resource) for new in new_records]
-    ids = storage.insert(tx, resource, new_records, context.at)
+    ids = (new_ids or tx.next_ids(resource.table.name, len(new_records)))()
+    storage.insert(tx, resource, new_records, context.at, ids)
     changed_records = [
         ChangedRecord(resource, identity, new.values[resource.key], 1)
         for identity, new in zip(ids, new_records, strict=True)
@@ -268,7 +275,8 @@ def _create_from_put(tx: Transaction, target: Target, given: dict[str, Any], con
     if faults:
         raise invalid(faults)
     values = _validate(resource, {resource.key: target.key, **given})
-    if storage.find_id_by_key(tx, resource, values[resource.key]) is not None:
+    is_known_free = resource.lookup_column == resource.unique_column
+    if not is_known_free and storage.find_id_by_key(tx, resource, values[resource.key]) is not None:
         # A concurrent write created it after our lookup. Retrying replaces that record.
         raise SerializationConflict(_key_taken(resource).detail)
     return insert(tx, resource, values, context)
@@ -280,7 +288,8 @@ def _replace_values(
     resource = stored.resource
     if given.get("version", stored.version) != stored.version:
         raise VersionConflict(current=stored.values)
-    if storage.find_id_by_key(tx, resource, desired[resource.key]) not in (None, stored.id):
+    key, stored_key = (resource.unique_key_of(values[resource.key]) for values in (desired, stored.values))
+    if key != stored_key and storage.find_id_by_key(tx, resource, desired[resource.key]) is not None:
         raise _key_taken(resource)
     values = _validate(resource, desired)
     fixed = {name: given[name] for name in given if name in resource.read_only or name in resource.immutable}

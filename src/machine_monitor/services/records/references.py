@@ -61,16 +61,13 @@ def resolve(
     """
     found, faults = ResolvedReferences(), []
     cached = reference_cache or ReferenceCache()
-    for name, related in resource.references.items():
-        value = values[name]
-        if before is not None and value == before[name]:
-            continue
+    changed = {name: values[name] for name in resource.references if before is None or values[name] != before[name]}
+    _look_up(tx, resource, changed, cached)
+    for name, value in changed.items():
+        related = resource.references[name]
         if value is None:
             found.columns[related.on] = None
             continue
-        if (name, value) not in cached.rows:
-            rows = tx.execute(_lookup_statement(tx.engine, related), {"key": related.resource.lookup_key_of(value)})
-            cached.rows[name, value] = rows[0] if rows else None
         row = cached.rows[name, value]
         if row is None:
             faults.append(_unknown_name_fault(tx, name, related.resource, value, cached))
@@ -81,6 +78,17 @@ def resolve(
     if faults:
         raise invalid(faults)
     return found
+
+
+def _look_up(tx: Transaction, resource: Resource, names: Mapping[str, Any], cached: ReferenceCache) -> None:
+    """Look up the records of these names, all in one round trip, unless they are in the cache."""
+    lookups = {}
+    for name, value in names.items():
+        if value is not None and (name, value) not in cached.rows:
+            related = resource.references[name]
+            key = {"key": related.resource.lookup_key_of(value)}
+            lookups[name, value] = tx.execute_later(_lookup_statement(tx.engine, related), key)
+    cached.rows |= {name: next(iter(rows()), None) for name, rows in lookups.items()}
 
 
 def refuse_if_in_use(tx: Transaction, stored: StoredRecord) -> None:

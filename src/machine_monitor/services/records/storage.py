@@ -64,7 +64,7 @@ def find(tx: Transaction, resource: Resource, key: Any, lookup_column: str | Non
     if not tx.engine.single_writer:
         # Lock in a separate statement: under READ COMMITTED the next statement then sees everything that the
         # previous lock holder committed, including related records.
-        tx.execute(_lock_statement(tx.engine, resource.table, lookup_column), {"key": key})
+        tx.execute_later(_lock_statement(tx.engine, resource.table, lookup_column), {"key": key})
     return read(tx, resource, key, lookup_column)
 
 
@@ -79,7 +79,7 @@ def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> di
     """Return the records that have these keys, by unique key; row-locked until the transaction ends."""
     binds = {"keys": canonical_json([resource.unique_key_of(key) for key in keys])}
     if not tx.engine.single_writer:
-        tx.execute(_lock_several_statement(tx.engine, resource), binds)
+        tx.execute_later(_lock_several_statement(tx.engine, resource), binds)
     rows = tx.execute(records_by_key_statement(tx.engine, resource), binds)
     return {str(key): StoredRecord(resource, *rest) for *rest, key in rows}
 
@@ -111,11 +111,10 @@ class NewRecord(NamedTuple):
         return self._replace(values=with_managed_lists(resource, {}, self.values))
 
 
-def insert(tx: Transaction, resource: Resource, new_records: Sequence[NewRecord], at: str) -> list[int]:
-    """Insert records with their folded texts, child rows, search words and counters; return their ids."""
+def insert(tx: Transaction, resource: Resource, new_records: Sequence[NewRecord], at: str, ids: Sequence[int]) -> None:
+    """Insert records at these ids, with their folded texts, child rows, search words and counters."""
     written = tx.engine.to_db(at, TIME)
     initial = {"version": 1, "created_at": written, "updated_at": written}
-    ids = tx.next_ids(resource.table.name, len(new_records))
     rows = [
         {"id": identity, **initial, **_row(tx.engine, resource, new.values), **new.columns}
         for identity, new in zip(ids, new_records, strict=True)
@@ -133,7 +132,6 @@ def insert(tx: Transaction, resource: Resource, new_records: Sequence[NewRecord]
     for identity, new in zip(ids, new_records, strict=True):
         search_index.enqueue_update(tx, IndexUpdate(resource, identity, None, new.values))
         _update_projections(tx, resource, identity, None, {**new.values, **new.columns})
-    return ids
 
 
 def update(
@@ -147,13 +145,13 @@ def update(
     values = with_managed_lists(resource, stored.values, values)
     row = {**_row(tx.engine, resource, values), **columns}
     row |= {"version": stored.version + 1, "updated_at": tx.engine.to_db(at, TIME), "row_id": stored.id}
-    tx.execute(_update_statement(tx.engine, resource.table, tuple(row)), row)
+    tx.execute_later(_update_statement(tx.engine, resource.table, tuple(row)), row)
     if resource.folded is not None:
         folded = folded_row(resource, values) | {"row_id": stored.id}
-        tx.execute(_update_statement(tx.engine, resource.folded, tuple(folded)), folded)
+        tx.execute_later(_update_statement(tx.engine, resource.folded, tuple(folded)), folded)
     for name, rows in resource.child_lists.items():
         if values[name] != stored.values[name]:
-            tx.execute(_delete_child_rows_statement(tx.engine, rows), {"parent": stored.id})
+            tx.execute_later(_delete_child_rows_statement(tx.engine, rows), {"parent": stored.id})
             _insert_child_rows(tx, rows, {stored.id: values[name]})
     search_index.enqueue_update(tx, IndexUpdate(resource, stored.id, stored.values, values))
     _update_projections(tx, resource, stored.id, stored.values, {**values, **columns})
@@ -186,7 +184,7 @@ def _update_projections(
 def _set_deleted_at(tx: Transaction, stored: StoredRecord, at: str, deleted_at: Any) -> None:
     row = {"version": stored.version + 1, "updated_at": tx.engine.to_db(at, TIME), "row_id": stored.id}
     row["deleted_at"] = deleted_at
-    tx.execute(_update_statement(tx.engine, stored.resource.table, tuple(row)), row)
+    tx.execute_later(_update_statement(tx.engine, stored.resource.table, tuple(row)), row)
 
 
 def delete_row(tx: Transaction, stored: StoredRecord) -> None:
@@ -196,10 +194,10 @@ def delete_row(tx: Transaction, stored: StoredRecord) -> None:
     # Before the row: on PostgreSQL the search table has a foreign key to it.
     tx.flush_deferred(search_index.write_all)
     for rows in resource.child_lists.values():
-        tx.execute(_delete_child_rows_statement(tx.engine, rows), {"parent": stored.id})
+        tx.execute_later(_delete_child_rows_statement(tx.engine, rows), {"parent": stored.id})
     for table in (resource.folded, resource.table):
         if table is not None:
-            tx.execute(_delete_statement(tx.engine, table), {"row_id": stored.id})
+            tx.execute_later(_delete_statement(tx.engine, table), {"row_id": stored.id})
 
 
 def with_managed_lists(resource: Resource, before: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from machine_monitor.database.engines.engine import ConnectionLost, DatabaseReadOnly
 from machine_monitor.database.engines.postgresql import failures
+from machine_monitor.database.engines.postgresql.pipelining import PipelineCursor
 from machine_monitor.database.engines.postgresql.session_settings import CONNECTION, SessionSettings, connect, is_pooled
 from machine_monitor.database.schema import MIGRATION_LOCK, REVISION
 from machine_monitor.database.statements import Statement
@@ -226,7 +227,7 @@ class PostgresqlDriver:
         ended before the commit, or if its server is read-only.
         """
         self._writes.open()
-        with self._live_writer() as connection, connection.cursor() as cursor:
+        with self._live_writer() as connection, PipelineCursor(connection) as cursor:
             try:
                 begin = self._write_settings.begin(connection, BEGIN_SNAPSHOT if snapshot else BEGIN)
                 cursor.execute(begin if snapshot else b"; ".join([begin, AFTER_BEGIN]))
@@ -237,6 +238,8 @@ class PostgresqlDriver:
                 if _is_lost(connection, error):
                     raise ConnectionLost from error
                 raise
+            # Not in the block: whether the transaction is committed is not known if the connection ends now.
+            cursor.commit()
 
     @contextmanager
     def _live_writer(self) -> Generator[psycopg.Connection]:

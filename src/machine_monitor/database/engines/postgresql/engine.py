@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -142,9 +142,26 @@ class PostgresqlEngine(Engine):
 
     insert = staticmethod(postgresql.insert)
 
-    def next_ids(self, cursor: Any, table: str, count: int) -> list[int]:
-        cursor.execute("SELECT nextval(%s) FROM generate_series(1, %s)", [f"{table}_id_seq", count])
-        return [row[0] for row in cursor.fetchall()]
+    def transaction_cursor(self, connection: Any) -> Any:
+        from machine_monitor.database.engines.postgresql.pipelining import (  # noqa: PLC0415 -- it imports psycopg
+            PipelineCursor,
+        )
+
+        return PipelineCursor(connection)
+
+    def execute_later(self, cursor: Any, sql: str, values: Sequence[Any]) -> Callable[[], list[Any]]:
+        return cursor.execute_later(sql, values)
+
+    def send_waiting(self, cursor: Any) -> None:
+        cursor.send()
+
+    def savepoint(self, cursor: Any) -> AbstractContextManager[None]:
+        return cursor.savepoint()
+
+    def next_ids(self, cursor: Any, table: str, count: int) -> Callable[[], list[int]]:
+        query = "SELECT nextval(%s) FROM generate_series(1, %s)"
+        rows = cursor.execute_later(query, [f"{table}_id_seq", count])
+        return lambda: [row[0] for row in rows()]
 
     def estimated_row_count(self, cursor: Any, table: str) -> int:
         # ANALYZE samples the table and takes about a second, so always run it.
@@ -155,14 +172,14 @@ class PostgresqlEngine(Engine):
         """None: psycopg does not count changes."""
 
     def in_transaction(self, cursor: Any) -> bool:
-        return not cursor.connection.closed
+        return cursor.is_connected
 
     def acquire_advisory_lock(self, cursor: Any, key: int, *, shared: bool = False) -> None:
-        cursor.execute(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}({key})")
+        cursor.execute_later(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}({key})")
 
-    def try_advisory_lock(self, cursor: Any, name: str) -> bool:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
-        return cursor.fetchone()[0]
+    def try_advisory_lock(self, cursor: Any, name: str) -> Callable[[], bool]:
+        rows = cursor.execute_later("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        return lambda: rows()[0][0]
 
     def lock_table(self, cursor: Any, table: str) -> None:
         cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")

@@ -150,10 +150,34 @@ class SqliteEngine(Engine):
 
     insert = staticmethod(sqlite.insert)
 
-    def next_ids(self, cursor: Any, table: str, count: int) -> list[int]:
+    def transaction_cursor(self, connection: Any) -> Any:
+        return connection.cursor()
+
+    def execute_later(self, cursor: Any, sql: str, values: Sequence[Any]) -> Callable[[], list[Any]]:
+        cursor.execute(sql, values)
+        rows = cursor.fetchall() if cursor.description else []
+        return lambda: rows
+
+    def send_waiting(self, cursor: Any) -> None:
+        """Nothing to do: no statement waits."""
+
+    @contextmanager
+    def savepoint(self, cursor: Any) -> Generator[None]:
+        cursor.execute("SAVEPOINT unit")
+        try:
+            yield
+        except BaseException:
+            # If the disk is full, SQLite has rolled back the transaction.
+            if self.in_transaction(cursor):
+                cursor.execute("ROLLBACK TO unit")
+                cursor.execute("RELEASE unit")
+            raise
+        cursor.execute("RELEASE unit")
+
+    def next_ids(self, cursor: Any, table: str, count: int) -> Callable[[], list[int]]:
         # Ids after the last one are free: no other transaction can write at the same time.
         first = _last_id(cursor, table) + 1
-        return list(range(first, first + count))
+        return lambda: list(range(first, first + count))
 
     def estimated_row_count(self, cursor: Any, table: str) -> int:
         if not cursor.execute("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'").fetchone():
@@ -171,9 +195,9 @@ class SqliteEngine(Engine):
     def acquire_advisory_lock(self, cursor: Any, key: int, *, shared: bool = False) -> None:
         """Nothing to do: there is a single writer."""
 
-    def try_advisory_lock(self, cursor: Any, name: str) -> bool:
+    def try_advisory_lock(self, cursor: Any, name: str) -> Callable[[], bool]:
         del cursor, name
-        return True
+        return lambda: True
 
     def lock_table(self, cursor: Any, table: str) -> None:
         """Nothing to do: there is a single writer."""

@@ -60,7 +60,7 @@ def enqueue_merge(tx: Transaction, resource: Resource, source: int, receiver: in
 def clear(tx: Transaction) -> None:
     """Delete all sums."""
     tx.acquire_history_lock()
-    tx.execute(_clear_statement(tx.engine), {})
+    tx.execute_later(_clear_statement(tx.engine), {})
 
 
 def merge_pending(tx: Transaction) -> None:

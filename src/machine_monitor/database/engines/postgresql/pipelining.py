@@ -1,0 +1,117 @@
+"""Share round trips: statements whose rows nobody needs yet are sent with the next one, in libpq's pipeline mode.
+
+A transaction to a server that is 5 ms away spends most of its time in waiting for responses, one statement after
+another. See docs/internals/write-batches.md.
+"""
+
+import itertools
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any, Self
+
+import psycopg
+
+_rollback_numbers = itertools.count(1)
+# `executemany` sends more rows than this at once, to save memory.
+MAX_WAITING_ROWS = 1_000
+
+
+class PipelineCursor(psycopg.Cursor):
+    """A cursor that sends statements in the order in which they were given, several in a round trip where it can.
+
+    `execute` sends everything that waits, together with its statement. `execute_later` and `executemany` let theirs
+    wait; their errors are raised by what sends them.
+    """
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        super().__init__(connection)
+        self._waiting: list[Callable[[], Any]] = []
+
+    @property
+    def connection(self) -> psycopg.Connection:
+        """The connection, for other users of the transaction; nothing waits any more."""
+        self.send()
+        return super().connection
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is open, without sending anything."""
+        return not super().connection.closed
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+        """Send all that waits and this statement, in one round trip."""
+        run = partial(super().execute, query, params, **options)
+        if self._waiting:
+            self._waiting.append(run)
+            self.send()
+        else:
+            run()
+        return self
+
+    def execute_later(self, query: Any, params: Any = None) -> Callable[[], list[Any]]:
+        """Let a statement wait; return a function that returns its rows, and sends all that waits if necessary."""
+        own = super().connection.cursor()
+        run = partial(own.execute, query, params)
+        self._waiting.append(run)
+
+        def rows() -> list[Any]:
+            if run in self._waiting:
+                self.send()
+            return own.fetchall() if own.description else []
+
+        return rows
+
+    def executemany(self, query: Any, params_seq: Iterable[Any], **options: Any) -> None:
+        """Let a statement wait, to be run once per row."""
+        rows = list(params_seq)
+        self._waiting.append(partial(super().executemany, query, rows, **options))
+        if len(rows) > MAX_WAITING_ROWS:
+            self.send()
+
+    def copy(self, *arguments: Any, **options: Any) -> Any:
+        """Send all that waits, then begin COPY, for which there is no pipeline mode."""
+        self.send()
+        return super().copy(*arguments, **options)
+
+    def send(self) -> None:
+        """Send all that waits in one round trip; raises the first error, and what follows it does not run."""
+        waiting, self._waiting = self._waiting, []
+        error: BaseException | None = None
+        try:
+            with super().connection.pipeline() if waiting else nullcontext():
+                try:
+                    for run in waiting:
+                        run()
+                except psycopg.Error as early:
+                    error = early
+        except psycopg.errors.PipelineAborted as aborted:
+            # Raised for the statements after the one that failed, whose own error came before.
+            error = error or aborted.__context__ or aborted
+        if error is not None:
+            raise error.with_traceback(None) from None
+
+    def commit(self) -> None:
+        """Commit, in one round trip with all that waits."""
+        self.execute("COMMIT")
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        """Undo what the block did if it raises an error. Its statements are sent before it ends."""
+        begin = partial(super().execute, "SAVEPOINT unit")
+        self._waiting.append(begin)
+        try:
+            yield
+            is_sent = self._waiting[-1:] in ([], [begin])
+            self.execute_later("RELEASE unit")
+            if not is_sent:
+                self.send()
+        except BaseException:
+            if begin in self._waiting:
+                del self._waiting[self._waiting.index(begin) :]
+            elif self.is_connected:
+                self._waiting.clear()
+                # psycopg looks for ROLLBACK only in texts that are new to it. Some prepared statements may not exist.
+                self.execute(f"ROLLBACK TO unit -- {next(_rollback_numbers)}")
+                self.execute_later("RELEASE unit")
+            raise

@@ -1,0 +1,137 @@
+"""Statements that wait for others run in order, and an error affects only the unit of work that it belongs to."""
+
+from functools import cache
+
+import pytest
+from sqlalchemy import bindparam, insert, literal_column, select, update
+
+from machine_monitor.database.connect import Database, SerializationConflict
+from machine_monitor.database.engines.postgresql import pipelining
+from machine_monitor.database.statements import compile_statement
+from machine_monitor.models import DERIVED
+from machine_monitor.models.derived import Derived
+
+NAMES = select(DERIVED.c.name).where(DERIVED.c.name.like("test%")).order_by(DERIVED.c.name)
+
+
+@pytest.fixture
+def database(database_url):
+    opened = Database(database_url)
+    yield opened
+    opened.close_writer()
+
+
+@cache
+def add(engine):
+    return compile_statement(engine, insert(DERIVED).values(name=bindparam("name"), value=literal_column("''")))
+
+
+@cache
+def find(engine):
+    return compile_statement(engine, select(DERIVED.c.value).where(DERIVED.c.name == bindparam("name")))
+
+
+@cache
+def change(engine):
+    values = update(DERIVED).where(DERIVED.c.name == bindparam("old")).values(name=bindparam("new"))
+    return compile_statement(engine, values)
+
+
+def names(tx):
+    return [name for (name,) in tx.execute(compile_statement(tx.engine, NAMES), {})]
+
+
+def test_statements_run_in_order(database):
+    def unit(tx):
+        tx.execute_later(add(tx.engine), {"name": "test 1"})
+        tx.execute_many(change(tx.engine), [{"old": "test 1", "new": "test 2"}, {"old": "test 2", "new": "test 3"}])
+        before = tx.execute_later(compile_statement(tx.engine, NAMES), {})
+        tx.execute_later(add(tx.engine), {"name": "test 4"})
+        after = names(tx)
+        return before(), after
+
+    assert database.transact(unit) == ([("test 3",)], ["test 3", "test 4"])
+    assert database.snapshot(names) == ["test 3", "test 4"]
+
+
+def test_a_session_sees_the_statements_before_it(database):
+    def unit(tx):
+        tx.execute_later(add(tx.engine), {"name": "test 1"})
+        tx.session.get(Derived, "test 1").value = "changed"
+        tx.execute_many(change(tx.engine), [{"old": "test 1", "new": "test 2"}])
+        return tx.session.scalars(select(DERIVED.c.value).where(DERIVED.c.name == "test 2")).one()
+
+    assert database.transact(unit) == "changed"
+
+
+@pytest.mark.parametrize("ends_with", ["rows", "nothing"])
+def test_an_error_of_a_waiting_statement_is_that_of_its_unit(database, ends_with):
+    def unit(*new):
+        def write(tx):
+            for name in new:
+                tx.execute_later(add(tx.engine), {"name": name})
+            return names(tx) if ends_with == "rows" else None
+
+        return write
+
+    first, second, third = database._transact_batch(
+        [unit("test 1"), unit("test 2", "test 1", "test 3"), unit("test 4")]
+    )
+    assert isinstance(second[1], SerializationConflict)
+    assert (first[1], third[1]) == (None, None)
+    assert database.snapshot(names) == ["test 1", "test 4"]
+
+
+def test_an_error_before_the_commit_undoes_the_transaction(database):
+    def unit(tx):
+        tx.execute_later(add(tx.engine), {"name": "test 1"})
+        tx.defer(lambda tx, items: tx.execute_many(add(tx.engine), items * 2), {"name": "test 2"})
+
+    with pytest.raises(SerializationConflict):
+        database.transact(unit)
+    assert database.snapshot(names) == []
+
+
+def test_a_unit_that_fails_before_anything_was_sent_leaves_the_others(database):
+    def fails(tx):
+        tx.execute_later(add(tx.engine), {"name": "test 2"})
+        message = "no"
+        raise ValueError(message)
+
+    def works(tx):
+        tx.execute_later(add(tx.engine), {"name": "test 1"})
+
+    results = database._transact_batch([fails, works, fails])
+    assert [type(error) for _, error in results] == [ValueError, type(None), ValueError]
+    assert database.snapshot(names) == ["test 1"]
+
+
+@pytest.mark.parametrize("runs", range(8))
+def test_statements_work_after_an_error_while_they_were_prepared(postgresql_database_url, runs):
+    """psycopg prepares a statement when it runs often. After an error, the server skips the rest of a pipeline."""
+    database = Database(postgresql_database_url)
+    database.transact(lambda tx: tx.execute(add(tx.engine), {"name": "test"}))
+
+    def works(tx):
+        return tx.execute(find(tx.engine), {"name": "test"})
+
+    def fails(tx):
+        tx.execute_later(add(tx.engine), {"name": "test"})
+        return works(tx)
+
+    units = [works, works, fails] * 2 + [*[works] * runs, fails, works]
+    for unit, (result, error) in zip(units, database._transact_batch(units), strict=True):
+        assert (result, type(error)) == ((None, SerializationConflict) if unit is fails else ([("",)], type(None)))
+    database.close_writer()
+
+
+def test_many_rows_do_not_wait(postgresql_database_url):
+    database = Database(postgresql_database_url)
+
+    def unit(tx):
+        tx.execute_many(add(tx.engine), [{"name": f"test {n}"} for n in range(pipelining.MAX_WAITING_ROWS + 1)])
+        return tx.cursor._waiting
+
+    assert database.transact(unit) == []
+    assert len(database.snapshot(names)) == pipelining.MAX_WAITING_ROWS + 1
+    database.close_writer()

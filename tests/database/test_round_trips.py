@@ -1,0 +1,77 @@
+"""A request to the API takes few round trips to a PostgreSQL server, which may be milliseconds away."""
+
+import asyncio
+import itertools
+import tempfile
+import uuid
+from pathlib import Path
+
+import pytest
+
+from conftest import serving
+from database.counting_proxy import counting_proxy
+from machine_monitor.config import Settings
+from machine_monitor.database.connect import Database
+from machine_monitor.services.accounts import tokens
+from machine_monitor.services.accounts.tokens import TokenCreate
+from machine_monitor.services.audit.history import ChangeContext
+
+pytestmark = pytest.mark.slow
+
+LOG = {"machine": "Saw", "type": "info", "user": "ABC", "comment": "a new blade"}
+
+
+@pytest.fixture
+def proxy(postgresql_database_url):
+    # The path of a Unix socket has at most 107 characters; pytest's temporary folders are longer.
+    with tempfile.TemporaryDirectory() as folder, counting_proxy(postgresql_database_url, Path(folder)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def client(proxy):
+    """A client with a token, of a service that is connected through the proxy."""
+    settings = Settings(database_url=proxy.url.render_as_string(hide_password=False))
+    async with serving(settings) as anybody:
+        assert (await anybody.put("/machines/Saw", json={})).status_code == 201
+        assert (await anybody.put("/users/ABC", json={"role": "admin"})).status_code == 201
+    database = Database(settings.database_url)
+    body = TokenCreate(name="test", scope="write")
+    _, token = database.transact(lambda tx: tokens.issue(tx, "ABC", body, ChangeContext("test")))
+    database.close_writer()
+    async with serving(settings, open_=False) as opened:
+        opened.headers["Authorization"] = f"Bearer {token}"
+        yield opened
+
+
+async def trips(proxy, *requests):
+    """Return the round trips of requests at once, with open connections and prepared statements."""
+    counted = []
+    for _ in range(10):
+        await asyncio.sleep(0.05)  # what an earlier request leaves to do
+        before = proxy.trips
+        responses = await asyncio.gather(*(request() for request in requests))
+        assert all(response.is_success for response in responses), responses[0].text
+        counted.append(proxy.trips - before)
+    return min(counted)
+
+
+async def test_a_write_takes_few_round_trips(client, proxy):
+    """These are: the token, BEGIN, a retry or the log itself, what it refers to, the log, the counters with the lock
+    of the history, and its entry with COMMIT. Others wait during the last two."""
+    created = (await client.post("/logs", json=LOG)).json()["uuid"]
+    keys, comments = (map(str, iter(uuid.uuid4, None)), map(str, itertools.count()))
+
+    def post(**headers):
+        return client.post("/logs", json=LOG, headers=headers)
+
+    assert await trips(proxy, post) <= 6
+    assert await trips(proxy, lambda: client.patch(f"/logs/{created}", json={"comment": next(comments)})) <= 6
+    assert await trips(proxy, lambda: client.put(f"/logs/{next(keys)}", json=LOG)) <= 7
+    assert await trips(proxy, lambda: client.post("/logs", json={**LOG, "uuid": next(keys)})) <= 7
+    assert await trips(proxy, lambda: post(**{"Idempotency-Key": next(keys)})) <= 7
+
+
+async def test_writes_that_share_a_commit_take_four_round_trips_each(client, proxy):
+    """These are: the token, what the log refers to, the log; the rest is shared."""
+    assert await trips(proxy, *[lambda: client.post("/logs", json=LOG)] * 16) <= 4 * 16
