@@ -64,10 +64,14 @@ def uvicorn(target: str, interpreter: str, **environment: str) -> Command:
     return Command(words, environment)
 
 
-def product(url: str) -> Command:
-    """Return the command for the product, as users start it."""
+def product(url: str, *, caches: bool = False) -> Command:
+    """Return the command for the product, as users start it.
+
+    Only if it `caches` does it send a response a second time: a load repeats its requests, which users do not.
+    """
     words = [str(Path(sys.executable).parent / "mm"), "serve", "--port", "{port}"]
-    return Command(words, {"MM_DATABASE_URL": url}, "/readyz")
+    environment = {"MM_DATABASE_URL": url} | ({} if caches else {"MM_CACHE_SIZE": "0"})
+    return Command(words, environment, "/readyz")
 
 
 @contextmanager

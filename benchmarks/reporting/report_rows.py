@@ -45,9 +45,9 @@ def report_rows(sections: Mapping[str, Any]) -> Iterator[ReportRow]:
 
 
 def _reads(section: Mapping[str, Any]) -> Iterator[ReportRow]:
-    for kind, (what, bounds) in READS.items():
-        for clients, also in CLIENTS.items():
-            yield _requests(f"{what}{also}", section[kind][clients], bounds)
+    for kind, (what, bounds) in {**READS, "unchanged": UNCHANGED}.items():
+        for clients, results in section.get(kind, {}).items():
+            yield _requests(f"{what}{CLIENTS[clients]}", results, bounds)
 
 
 def _requests(title: str, results: Mapping[str, Any], bounds: Mapping[str, float]) -> ReportRow:
@@ -206,6 +206,7 @@ READS: dict[str, tuple[str, dict[str, float]]] = {
     "page": ("page of 50 newest", {LIMIT: 0.60, NAIVE: 7.5, DATASETTE: 7, DRF: 14}),
     "filtered": ("page by type, machine, range", {LIMIT: 0.65, NAIVE: 6}),
 }
+UNCHANGED = ("page of 50 newest, unchanged", {LIMIT: 5.0})
 CASES = {
     "newest": "50 newest",
     "filtered": "page by type, machine, range",

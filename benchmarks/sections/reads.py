@@ -9,7 +9,7 @@ from benchmarks.load import CLIENTS, Load, generate_load, get, summarize
 from benchmarks.options import Options
 from benchmarks.queries import NEWEST, READS, QueryGenerator
 from benchmarks.servers import Server
-from benchmarks.targets import Target
+from benchmarks.targets import LIMIT, PRODUCT, Target
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -19,7 +19,10 @@ def measure(options: Options) -> dict[str, Any]:
     with ExitStack() as stack:
         chosen = [*targets.on_sqlite(path), *targets.peers(path)]
         running = {target.name: stack.enter_context(servers.running(target.command)) for target in chosen}
-        return {kind: compare(options, chosen, running, list(READS[kind](generator))) for kind in READS}
+        found = {kind: compare(options, chosen, running, list(READS[kind](generator))) for kind in READS}
+        running[PRODUCT] = stack.enter_context(servers.running(servers.product(f"sqlite:///{path}", caches=True)))
+        chosen = [target for target in chosen if target.name in (PRODUCT, LIMIT)]
+        return {**found, "unchanged": compare(options, chosen, running, [NEWEST])}
 
 
 def compare(

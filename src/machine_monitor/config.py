@@ -20,6 +20,7 @@ ENV_FILE = Path(".env")
 FOREIGN_NAMES = {"MM_URL", "MM_TOKEN", "MM_TEST_DATABASE_URL"}
 
 MAX_FILE_BYTES = 2 * 1024**3
+MAX_CACHE_BYTES = 1024**3
 _SECONDS = "a number of seconds, more than 0 and at most 3600"
 _FLAG = "true or false"
 # The values of the settings that are neither texts nor lists nor time zones.
@@ -31,6 +32,7 @@ EXPECTED = {
     "log_level": "debug, info, warning or error",
     "log_format": "auto, json or text",
     "max_file": "a size, at most 2GiB, such as 25MiB",
+    "cache_size": "a size, at most 1GiB, such as 16MiB, or 0",
     "anonymous": "off or read",
     "unlisted": "on or off",
     "open": _FLAG,
@@ -138,6 +140,12 @@ class Settings(BaseSettings):
         ge=1,
         le=MAX_FILE_BYTES,
         description="The maximum size of an attachment, in bytes or as `25MiB`.",
+    )
+    cache_size: ByteSize = Field(
+        default=ByteSize(16 * 1024 * 1024),
+        ge=0,
+        le=MAX_CACHE_BYTES,
+        description="The memory for finished responses per process, in bytes or as `16MiB`; 0 keeps none.",
     )
     unlisted: Literal["on", "off"] = Field(
         default="on",

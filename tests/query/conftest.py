@@ -2,9 +2,10 @@ import pytest
 import pytest_asyncio
 
 from conftest import ENGINES, new_database, serving
+from machine_monitor.api.serving.conditional import ResponseCache
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
-from machine_monitor.services.access.authentication import has_accounts
+from machine_monitor.services.access.authentication import anonymous
 from query import samples
 from services.backup.full_database import verify_database
 
@@ -27,12 +28,13 @@ async def seeded(seeded_url):
 
 @pytest.fixture
 def sent_statements(monkeypatch):
-    """The statements that the API sends, except the check whether accounts exist."""
+    """The statements that the API sends, except the check whether accounts exist. No response is cached."""
+    monkeypatch.setattr(ResponseCache, "find", lambda *_: None)
     sent = []
     fetch = Database.fetch
 
     async def fetch_and_remember(self, statement, *rest, **named):
-        if statement is not has_accounts(self.engine):
+        if statement is not anonymous(self.engine):
             sent.append(statement)
         return await fetch(self, statement, *rest, **named)
 

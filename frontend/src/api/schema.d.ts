@@ -4747,11 +4747,22 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["LogPage"];
                 };
+            };
+            /** @description Not modified: nothing was recorded since. */
+            304: {
+                headers: {
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
@@ -5244,11 +5255,22 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["FacetCounts"];
                 };
+            };
+            /** @description Not modified: nothing was recorded since. */
+            304: {
+                headers: {
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
@@ -5432,11 +5454,22 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Groups"];
                 };
+            };
+            /** @description Not modified: nothing was recorded since. */
+            304: {
+                headers: {
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
@@ -6521,11 +6554,22 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["HistoryPage"];
                 };
+            };
+            /** @description Not modified: nothing was recorded since. */
+            304: {
+                headers: {
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
@@ -7301,11 +7345,22 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["MachinePage"];
                 };
+            };
+            /** @description Not modified: nothing was recorded since. */
+            304: {
+                headers: {
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
@@ -8328,11 +8383,22 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["HistoryPage"];
                 };
+            };
+            /** @description Not modified: nothing was recorded since. */
+            304: {
+                headers: {
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
@@ -10866,11 +10932,22 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["LogTypePage"];
                 };
+            };
+            /** @description Not modified: nothing was recorded since. */
+            304: {
+                headers: {
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {
@@ -11729,11 +11806,22 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["UserPage"];
                 };
+            };
+            /** @description Not modified: nothing was recorded since. */
+            304: {
+                headers: {
+                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `bad-request`: Bad request · `bad-json`: Invalid JSON · `bad-cursor`: Invalid cursor · `cursor-mismatch`: Cursor of another list */
             400: {

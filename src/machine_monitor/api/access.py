@@ -13,7 +13,7 @@ from machine_monitor.api.serving.proxies.cross_site import check_origin
 from machine_monitor.api.serving.proxies.forwarded import public_url
 from machine_monitor.api.serving.proxies.root_path import root_path_of
 from machine_monitor.errors import Forbidden, Unauthenticated
-from machine_monitor.services.access.authentication import Authenticator
+from machine_monitor.services.access.authentication import Authenticated, Authenticator
 from machine_monitor.services.access.permissions import Action, Caller, Role, Scope
 from machine_monitor.services.accounts import known_devices, user_agents
 from machine_monitor.services.accounts.password_sign_in import Browser, NewSession
@@ -21,6 +21,7 @@ from machine_monitor.services.accounts.rate_limit import network_of
 from machine_monitor.services.accounts.sessions import LIFETIME
 
 CALLER = "caller"
+STATE = "state of the records"
 ENDED_SESSION = "This session has ended. Sign in again."
 SESSION_COOKIE = "mm_session"
 # The cookie by which a browser is recognized when its user signs in again.
@@ -134,7 +135,7 @@ async def authorize(request: Request, action: Action) -> None:
         if request.method == "POST":
             check_origin(request)
         return
-    caller = await _authenticate(request)
+    caller, state = await _authenticate(request)
     action.check(caller)
     if caller.csrf_token is not None and request.method != "GET":
         check_origin(request)
@@ -143,7 +144,7 @@ async def authorize(request: Request, action: Action) -> None:
             raise Forbidden(
                 "The CSRF token is missing or wrong: send the `csrf_token` of `GET /me` in the header X-CSRF-Token."
             )
-    request.scope[CALLER] = caller
+    request.scope[CALLER], request.scope[STATE] = caller, state
     request.scope[USER] = caller.user
 
 
@@ -152,13 +153,18 @@ def caller_of(request: Request) -> Caller:
     return request.scope[CALLER]
 
 
+def state_of(request: Request) -> bytes:
+    """Return the state of all records when the caller was authenticated: it changes with each write of a record."""
+    return request.scope[STATE]
+
+
 async def has_ended(request: Request) -> bool:
     """Whether the credential of a request in progress has ended, or its rights have changed since.
 
     Asking does not extend the session: an open page, whose stream asks again and again, would keep it alive.
     """
     try:
-        return await _authenticate(request, is_use=False) != caller_of(request)
+        return (await _authenticate(request, is_use=False)).caller != caller_of(request)
     except Unauthenticated:
         return True
 
@@ -185,7 +191,7 @@ def denial_statuses(action: Action, methods: Collection[str]) -> tuple[int, ...]
     return (401,) if is_open_read else (401, 403)
 
 
-async def _authenticate(request: Request, *, is_use: bool = True) -> Caller:
+async def _authenticate(request: Request, *, is_use: bool = True) -> Authenticated:
     authenticator: Authenticator = request.app.state.authenticator
     header = request.headers.get("authorization")
     if header is not None:

@@ -33,6 +33,7 @@ from machine_monitor.api.routes import (
     users,
 )
 from machine_monitor.api.serving import console, metrics, tracing
+from machine_monitor.api.serving.conditional import ResponseCache
 from machine_monitor.api.serving.headers import AllowedHosts
 from machine_monitor.api.serving.logs import AccessLog
 from machine_monitor.api.serving.proxies.forwarded import TrustedProxies
@@ -168,6 +169,7 @@ def _create_state(app: FastAPI, settings: Settings, traces: tracing.Tracing | No
         settings.database_url, settings.query_timeout, metrics.WRITE_BATCH_SIZE.observe
     )
     app.state.outgoing = OutgoingBodies()
+    app.state.response_cache = ResponseCache(settings.cache_size)
     app.state.authenticator = Authenticator(app.state.database, settings)
     app.state.live_feed = LiveFeed(app.state.database)
     app.state.open_streams = OpenStreams()

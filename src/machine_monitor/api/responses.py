@@ -27,7 +27,7 @@ STATUSES = get_args(Status)
 WARNED_ITEMS = 20
 
 
-def page_response(request: Request, found: Page) -> Response:
+def page_response(request: Request, found: Page) -> FinishedResponse:
     """Return a page of a list, with `Link` headers to the next and previous page, and `X-Total-Count` if counted."""
     headers = {}
     links = [
@@ -42,7 +42,7 @@ def page_response(request: Request, found: Page) -> Response:
     return FinishedResponse(found.body, media_type=JSON, headers=headers)
 
 
-def json_response(body: bytes) -> Response:
+def json_response(body: bytes) -> FinishedResponse:
     """Return finished JSON, without an ETag."""
     return FinishedResponse(body, media_type=JSON)
 

@@ -108,7 +108,7 @@ def main() -> None:
     # Commands create many objects and no cycles. With the default threshold, collections take a sixth of an import.
     gc.set_threshold(20_000)
     try:
-        app()
+        app(prog_name="mm")
     except MonitorError as error:
         _fail(error.detail)
     except OSError as error:

@@ -154,7 +154,7 @@ async def test_a_crash_has_an_error_and_its_trace_in_the_log(
     settings = Settings(database_url=sqlite_database_url)
     async with traced(settings, logs.configure(settings)) as client:
         await client.get("/machines")
-    request, query = (named(exporter, "GET /machines"), named(exporter, "SELECT credentials tokens"))
+    request, query = (named(exporter, "GET /machines"), named(exporter, "SELECT credentials tokens history"))
     assert (request.status.status_code.name, request.attributes["http.response.status_code"]) == ("ERROR", 500)
     assert query.attributes["error.type"] == "RuntimeError"
     assert SECRET not in request.to_json() + query.to_json()
@@ -253,7 +253,7 @@ def test_a_service_sends_its_spans_to_a_collector(tmp_path, sqlite_database_url,
     spans = [span for group in groups for scope in group.scope_spans for span in scope.spans]
     (request,) = [span for span in spans if span.name == "GET /logs"]
     assert [span.name for span in spans if span.parent_span_id == request.span_id] == [
-        "SELECT credentials tokens",
+        "SELECT credentials tokens history",
         "SELECT log_attachments logs machines",
     ]
     assert "Traceback" not in started.log.read_text()

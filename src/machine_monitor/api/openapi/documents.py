@@ -1,11 +1,13 @@
 """OpenAPI: what FastAPI cannot derive from signatures, generated from the same tables as the responses."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from fastapi import Response
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, create_model
 
+from machine_monitor.api.openapi.answers import FacetCounts, Groups, Pareto, Problem, ReliabilityGroups
 from machine_monitor.api.openapi.parameters import (
     changes_parameters,
     export_parameters,
@@ -46,6 +48,14 @@ LIST_HEADERS = {
         "schema": {"type": "string"},
     },
 }
+STATE_TAG = {
+    "ETag": {
+        "description": "What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. "
+        "A response that depends on the current time has none.",
+        "schema": {"type": "string"},
+    }
+}
+UNCHANGED = {304: {"description": "Not modified: nothing was recorded since.", "headers": STATE_TAG}}
 CONDITIONS = {
     "If-Match": "Write only if the record still has one of these ETags; otherwise 412.",
     "If-None-Match": "`*`: write only if the record does not exist yet; otherwise 412.",
@@ -61,103 +71,14 @@ WRITES = (*ANYWHERE, 422, 507)
 BODIES = (*WRITES, 413, 415)
 
 
-class Fault(BaseModel):
-    """One fault of a request."""
-
-    message: str
-    code: str
-    pointer: str | None = None
-    parameter: str | None = None
-    allowed: list[str] | None = None
-
-
-class Problem(BaseModel):
-    """An error: problem details (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    instance: str
-    request_id: str
-    errors: list[Fault] | None = None
-    current: dict[str, Any] | None = None
-
-
-class FacetValue(BaseModel):
-    """A value of a field (null: the field is empty), and the number of logs that have it."""
-
-    value: str | None
-    count: int
-
-
-class FacetCounts(BaseModel):
-    """The most frequent values of each field. `capped` lists the fields whose counts cover the newest matches only."""
-
-    facets: dict[str, list[FacetValue]]
-    capped: list[str]
-
-
-class Groups(BaseModel):
-    """One group per combination of the `group_by` values; `truncated` is true if there are more groups."""
-
-    groups: list[dict[str, str | float | None]]
-    truncated: bool
-
-
-class ParetoValue(BaseModel):
-    """A value, and what it weighs: also as a share of all, and together with the values before it.
-
-    A text is shown as it is spelled most often. `spellings` are all texts that count as this value.
-    """
-
-    value: str | float | bool | None
-    spellings: list[str]
-    weight: float
-    share: float
-    cumulative: float
-
-
-class ParetoRest(BaseModel):
-    """The values beyond `limit`: how many there are, and what they weigh together."""
-
-    values: int
-    weight: float
-    share: float
-
-
-class Pareto(BaseModel):
-    """The values that weigh most, in order. Those that weigh nothing are left out."""
-
-    groups: list[ParetoValue]
-    rest: ParetoRest
-
-
-class PastWindow(BaseModel):
-    """The window of the answer: from `from` until just before `to`."""
-
-    from_: str = Field(alias="from")
-    to: str
-
-
-class ReliabilityGroups(BaseModel):
-    """Figures for each combination of the `group_by` values, and what each figure means; times are in seconds."""
-
-    window: PastWindow
-    definition: dict[str, str]
-    groups: list[dict[str, str | float | bool | None]]
-    truncated: bool
-
-
 def facets_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of facets."""
-    return _summary(FacetCounts, facets_parameters(resource))
+    return _summary(FacetCounts, facets_parameters(resource), conditional=True)
 
 
 def stats_operation(resource: Resource) -> dict[str, Any]:
     """Decorator arguments of stats."""
-    return _summary(Groups, stats_parameters(resource))
+    return _summary(Groups, stats_parameters(resource), conditional=True)
 
 
 def pareto_operation(resource: Resource) -> dict[str, Any]:
@@ -180,20 +101,27 @@ def report_operation(resource: Resource, media_type: str) -> dict[str, Any]:
     }
 
 
-def _summary(model: type[BaseModel], parameters: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(model: type[BaseModel], parameters: list[dict[str, Any]], *, conditional: bool = False) -> dict[str, Any]:
     return {
         "response_model": model,
-        "responses": problem_responses(*ANYWHERE, 422),
+        "responses": {**_success({}, conditional=conditional), **problem_responses(*ANYWHERE, 422)},
         "openapi_extra": {"parameters": parameters},
     }
 
 
-def list_operation(resource: Resource) -> dict[str, Any]:
-    """Decorator arguments of a list."""
+def _success(response_headers: Mapping[str, Any], *, conditional: bool) -> dict[int, dict[str, Any]]:
+    """Return the response 200 with these headers and, of a conditional read, 304."""
+    if conditional:
+        return {200: {"headers": {**response_headers, **STATE_TAG}}, **UNCHANGED}
+    return {200: {"headers": {**response_headers}}} if response_headers else {}
+
+
+def list_operation(resource: Resource, *, conditional: bool = True) -> dict[str, Any]:
+    """Decorator arguments of a list; `conditional` if all that it shows is in the history."""
     extra = [*([404] if resource.scope else []), *([403] if resource.soft_delete else [])]
     return {
         "response_model": _page(_part(resource)),
-        "responses": {200: {"headers": LIST_HEADERS}, **problem_responses(*ANYWHERE, 422, *extra)},
+        "responses": {**_success(LIST_HEADERS, conditional=conditional), **problem_responses(*ANYWHERE, 422, *extra)},
         "openapi_extra": {"parameters": list_parameters(resource)},
     }
 

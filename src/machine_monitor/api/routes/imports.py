@@ -65,7 +65,7 @@ async def create_import(request: Request, _none: NoParameters, database: Db) -> 
     return JSONResponse(found, 201, {"Location": f"/imports/{found['id']}"})
 
 
-@router.get("/imports", dependencies=[needs(SEE_IMPORTS)], **list_operation(FILE_IMPORTS))
+@router.get("/imports", dependencies=[needs(SEE_IMPORTS)], **list_operation(FILE_IMPORTS, conditional=False))
 async def list_imports(
     request: Request, query: Annotated[ListQuery, list_query_of(FILE_IMPORTS)], database: Db
 ) -> Response:

@@ -16,6 +16,7 @@ from machine_monitor.api.openapi.documents import (
     update_operation,
 )
 from machine_monitor.api.route import create_router
+from machine_monitor.api.serving import conditional
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import LOG_TYPES
 from machine_monitor.models.fields import Code
@@ -34,7 +35,7 @@ async def list_log_types(
     request: Request, query: Annotated[ListQuery, list_query_of(LOG_TYPES)], database: Db
 ) -> Response:
     """List log types."""
-    return responses.page_response(request, await lists.fetch(database, query))
+    return await conditional.page_response(request, query, lambda: lists.fetch(database, query))
 
 
 @router.post("/log-types", dependencies=[needs(MANAGE_RECORDS)], **create_operation(LOG_TYPES))

@@ -1,5 +1,6 @@
 """Logs. Each log is one intervention on one machine."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Request, Response
@@ -31,6 +32,7 @@ from machine_monitor.api.openapi.documents import (
 )
 from machine_monitor.api.openapi.files import with_form
 from machine_monitor.api.route import create_router
+from machine_monitor.api.serving import conditional
 from machine_monitor.api.serving.uploads import FormDep
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import HISTORY, LOGS
@@ -57,7 +59,7 @@ async def list_logs(request: Request, query: Annotated[ListQuery, list_query_of(
     The newest come first. Filter by any field of the log and of its machine, type and user; search
     with `q`; sort; page with cursors.
     """
-    return responses.page_response(request, await lists.fetch(database, query))
+    return await conditional.page_response(request, query, lambda: lists.fetch(database, query))
 
 
 @router.post("/logs", dependencies=[needs(ADD_LOG)], **with_form(create_operation(LOGS)))
@@ -83,25 +85,25 @@ async def put_logs(body: LogBulk, write: WriteOnce) -> Response:
 
 
 @router.get("/logs/facets", dependencies=[needs(READ)], **facets_operation(LOGS))
-async def count_logs(facets: Annotated[FacetsQuery, facets_of(LOGS)], database: Db) -> Response:
+async def count_logs(request: Request, facets: Annotated[FacetsQuery, facets_of(LOGS)], database: Db) -> Response:
     """Count interventions by the values of some fields.
 
     The most frequent values come first.
     A facet ignores the filters on its own field. If a filter or `q` matches more than 10,000 logs, the facet counts
     the 10,000 newest, and `capped` lists its field.
     """
-    return responses.json_response(await log_facets.fetch(database, facets))
+    return await conditional.json_response(request, facets, lambda: log_facets.fetch(database, facets))
 
 
 @router.get("/logs/stats", dependencies=[needs(READ)], **stats_operation(LOGS))
-async def measure_logs(stats: Annotated[StatsQuery, stats_of(LOGS)], database: Db) -> Response:
+async def measure_logs(request: Request, stats: Annotated[StatsQuery, stats_of(LOGS)], database: Db) -> Response:
     """Count interventions and failures, and sum downtime.
 
     Groups are formed by up to three fields and one calendar unit.
     `count` and `failures` use the log's `started_at`. `downtime` is in seconds. Overlapping stops of one machine count
     once. A stop counts in each bucket that it overlaps, until now if the machine is still stopped.
     """
-    return responses.json_response(await log_stats.fetch(database, stats))
+    return await conditional.json_response(request, stats, lambda: log_stats.fetch(database, stats))
 
 
 @router.get("/logs/pareto", dependencies=[needs(READ)], **pareto_operation(LOGS))
@@ -156,7 +158,8 @@ async def list_log_history(
     request: Request, uuid: Uuid, query: Annotated[ListQuery, list_query_of(HISTORY)], database: Db
 ) -> Response:
     """List the changes of an intervention, newest first. Also works for a deleted one."""
-    return responses.page_response(request, await records.read_history(database, LOGS, uuid, query))
+    read = partial(records.read_history, database, LOGS, uuid, query)
+    return await conditional.page_response(request, query, read)
 
 
 add_export_routes(router, LOGS)

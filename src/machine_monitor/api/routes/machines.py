@@ -1,5 +1,6 @@
 """Machines."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Request, Response
@@ -20,6 +21,7 @@ from machine_monitor.api.openapi.documents import (
     update_operation,
 )
 from machine_monitor.api.route import create_router
+from machine_monitor.api.serving import conditional
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import HISTORY, MACHINES
 from machine_monitor.models.fields import Name
@@ -40,7 +42,7 @@ async def list_machines(
     request: Request, query: Annotated[ListQuery, list_query_of(MACHINES)], database: Db
 ) -> Response:
     """List machines. Filter by any field, search with `q`, sort, page with cursors."""
-    return responses.page_response(request, await lists.fetch(database, query))
+    return await conditional.page_response(request, query, lambda: lists.fetch(database, query))
 
 
 @router.post("/machines", dependencies=[needs(MANAGE_RECORDS)], **create_operation(MACHINES))
@@ -98,7 +100,8 @@ async def list_machine_history(
     request: Request, name: Name, query: Annotated[ListQuery, list_query_of(HISTORY)], database: Db
 ) -> Response:
     """List the changes of a machine, newest first. Those under its earlier names are included."""
-    return responses.page_response(request, await records.read_history(database, MACHINES, name, query))
+    read = partial(records.read_history, database, MACHINES, name, query)
+    return await conditional.page_response(request, query, read)
 
 
 @router.get(

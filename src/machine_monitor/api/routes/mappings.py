@@ -25,7 +25,7 @@ from machine_monitor.services.imports import saved_mappings
 router = create_router("imports")
 
 
-@router.get("/mappings", dependencies=[needs(READ)], **list_operation(MAPPINGS))
+@router.get("/mappings", dependencies=[needs(READ)], **list_operation(MAPPINGS, conditional=False))
 async def list_mappings(
     request: Request, query: Annotated[ListQuery, list_query_of(MAPPINGS)], database: Db
 ) -> Response:

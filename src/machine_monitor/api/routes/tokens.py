@@ -26,7 +26,7 @@ from machine_monitor.services.accounts import tokens
 router = create_router("tokens", SecretRoute)
 
 
-@router.get("/tokens", dependencies=[needs(SEE_TOKENS)], **list_operation(TOKENS))
+@router.get("/tokens", dependencies=[needs(SEE_TOKENS)], **list_operation(TOKENS, conditional=False))
 async def list_tokens(
     request: Request, query: Annotated[ListQuery, list_query_of(TOKENS)], caller: CurrentUser, database: Db
 ) -> Response:

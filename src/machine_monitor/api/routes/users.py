@@ -16,6 +16,7 @@ from machine_monitor.api.openapi.documents import (
     update_operation,
 )
 from machine_monitor.api.route import create_router
+from machine_monitor.api.serving import conditional
 from machine_monitor.api.writing import Write, WriteOnce
 from machine_monitor.models import USERS
 from machine_monitor.models.fields import Trigram
@@ -32,7 +33,7 @@ router = create_router("users")
 @router.get("/users", dependencies=[needs(READ)], **list_operation(USERS))
 async def list_users(request: Request, query: Annotated[ListQuery, list_query_of(USERS)], database: Db) -> Response:
     """List users."""
-    return responses.page_response(request, await lists.fetch(database, query))
+    return await conditional.page_response(request, query, lambda: lists.fetch(database, query))
 
 
 @router.post("/users", dependencies=[needs(MANAGE_USERS)], **create_operation(USERS))

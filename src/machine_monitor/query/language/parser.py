@@ -81,6 +81,11 @@ class ListQuery:
     fingerprint: str = ""
     relative_to: str | None = None
 
+    @property
+    def depends_on_now(self) -> bool:
+        """Whether the result depends on when it is read: by a relative time, or a computed member."""
+        return self.relative_to is not None or any(name in self.resource.computed for name in self.expand)
+
 
 def parse_query_string(query_string: bytes) -> QueryPairs:
     """Split a query string into names and values; raises `BadRequest` if they are not UTF-8."""
@@ -211,9 +216,9 @@ class QueryParser:
             raise CursorMismatch
         return cursor
 
-    def is_relative(self) -> bool:
-        """Whether a filter is relative to the current time (`today`, `-7d`)."""
-        return any(
+    def is_relative(self, *bounds: str) -> bool:
+        """Whether a filter, or one of these parameters, is relative to the current time (`today`, `-7d`)."""
+        return any(values.is_relative(self.reserved.get(name, "")) for name in bounds) or any(
             self.resource.filters[name][0].kind is TIME and any(map(values.is_relative, given))
             for name, given in self.filters.items()
             if name in self.resource.filters

@@ -12,6 +12,7 @@ from machine_monitor.query.language import values
 from machine_monitor.query.language.parser import ATTRIBUTE_PATTERN, Condition, QueryPairs, QueryParser, Terms
 from machine_monitor.query.language.times import BadTime, DayRange, TimeContext, parse_time_filter
 from machine_monitor.query.language.values import BadValue
+from machine_monitor.query.metrics import IntervalMetric
 from machine_monitor.query.schema import Resource
 from machine_monitor.suggestions import did_you_mean
 
@@ -52,6 +53,7 @@ class FacetsQuery:
     limit: int
     conditions: tuple[Condition, ...]
     terms: Terms
+    depends_on_now: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class StatsQuery:
     terms: Terms
     time_context: TimeContext
     window: Window
+    depends_on_now: bool = False
 
     @property
     def attribute_metrics(self) -> dict[str, AttributeMetric]:
@@ -85,7 +88,7 @@ def parse_facets_query(resource: Resource, pairs: QueryPairs, time_context: Time
     by = parser.parse_reserved("by", _distinct_names(fields, MAX_FACETS, _can_group(resource)), ())
     limit = parser.parse_reserved("limit", values.integer_between(1, MAX_FACET_VALUES), DEFAULT_VALUES)
     parser.raise_faults()
-    return FacetsQuery(resource, by, limit, conditions, terms)
+    return FacetsQuery(resource, by, limit, conditions, terms, parser.is_relative())
 
 
 def parse_stats_query(resource: Resource, pairs: QueryPairs, time_context: TimeContext) -> StatsQuery:
@@ -98,7 +101,11 @@ def parse_stats_query(resource: Resource, pairs: QueryPairs, time_context: TimeC
     metrics = parser.parse_reserved("metrics", parse_metrics, (DEFAULT_METRIC,))
     window = _parse_window(parser, time_context)
     parser.raise_faults()
-    return StatsQuery(resource, group_by, metrics, conditions, terms, time_context, window)
+    # A stop without an end lasts until now.
+    declared = resource.summary.metrics if resource.summary else {}
+    has_open_ends = any(isinstance(declared.get(name), IntervalMetric) for name in metrics)
+    depends_on_now = has_open_ends or parser.is_relative(*WINDOW_PARAMETERS)
+    return StatsQuery(resource, group_by, metrics, conditions, terms, time_context, window, depends_on_now)
 
 
 def parse_bounds(parser: QueryParser, time_context: TimeContext) -> Window:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, exists, literal_column, or_, select, update
 
@@ -24,6 +24,7 @@ from machine_monitor.services.access.permissions import Caller, Role, Scope
 from machine_monitor.services.accounts import generated_secrets
 from machine_monitor.services.accounts.sessions import IDLE_TIMEOUT, LIFETIME
 from machine_monitor.services.accounts.time_bounds import latest_start
+from machine_monitor.services.audit import hash_chain
 
 # Last-used times are updated at most once a minute, because each update is a write.
 LAST_USED_RESOLUTION = timedelta(minutes=1)
@@ -32,6 +33,13 @@ ANONYMOUS_READER = Caller(None, Role.VIEWER, Scope.READ, "anonymous")
 OPEN_ACCESS = Caller(None, Role.ADMIN, Scope.ADMIN, "anonymous")
 
 logger = logging.getLogger(__name__)
+
+
+class Authenticated(NamedTuple):
+    """The caller of a request, and the state of all records just before: the hash of the last entry of the history."""
+
+    caller: Caller
+    state: bytes
 
 
 class Authenticator:
@@ -44,7 +52,7 @@ class Authenticator:
         self._open = settings.open
         self._touches: dict[Any, asyncio.Task[None]] = {}
 
-    async def authenticate_token(self, text: str, *, is_use: bool = True) -> Caller:
+    async def authenticate_token(self, text: str, *, is_use: bool = True) -> Authenticated:
         """Return the caller with this API token (bearer token); `is_use` updates the token's time of last use."""
         parsed = generated_secrets.parse_token(text)
         if parsed is None:
@@ -62,12 +70,12 @@ class Authenticator:
         )
         if not rows or not hmac.compare_digest(rows[0][0], generated_secrets.digest(secret)):
             raise Unauthenticated
-        _, user, role, scope, is_recent = rows[0]
+        _, user, role, scope, is_recent, state = rows[0]
         if is_use and not is_recent:
             self._touch_last_used(_last_used_statement(self._database.engine), {"which": identity, "at": self._at(now)})
-        return Caller(user, Role(role), Scope(scope), "token", token=identity)
+        return _authenticated(Caller(user, Role(role), Scope(scope), "token", token=identity), state)
 
-    async def authenticate_session(self, secret: str, *, is_use: bool = True) -> Caller:
+    async def authenticate_session(self, secret: str, *, is_use: bool = True) -> Authenticated:
         """Return the caller with this session cookie; `is_use` extends the session."""
         now, digest = instants.now(), generated_secrets.digest(secret)
         limits = {
@@ -80,23 +88,25 @@ class Authenticator:
         rows = await self._database.fetch(_session(self._database.engine), values)
         if not rows:
             raise Unauthenticated
-        user, role, is_recent = rows[0]
+        user, role, is_recent, state = rows[0]
         if is_use and not is_recent:
             self._touch_last_used(_seen(self._database.engine), {"which": digest, "at": self._at(now)})
-        return Caller(user, Role(role), Scope.ADMIN, "session", digest, generated_secrets.csrf_token(secret))
+        csrf_token = generated_secrets.csrf_token(secret)
+        return _authenticated(Caller(user, Role(role), Scope.ADMIN, "session", digest, csrf_token), state)
 
-    async def authenticate_anonymous(self) -> Caller:
+    async def authenticate_anonymous(self) -> Authenticated:
         """Return the caller without credentials: full access with `--open` until an account exists, else read-only.
 
         Raises `Unauthenticated` unless MM_ANONYMOUS allows anonymous reading.
         """
+        if not (self._open or self._allows_anonymous_reading):
+            raise Unauthenticated
+        ((has_accounts, state),) = await self._database.fetch(anonymous(self._database.engine), {})
+        self._open = self._open and not has_accounts
         if self._open:
-            rows = await self._database.fetch(has_accounts(self._database.engine), {})
-            self._open = not rows[0][0]
-        if self._open:
-            return OPEN_ACCESS
+            return _authenticated(OPEN_ACCESS, state)
         if self._allows_anonymous_reading:
-            return ANONYMOUS_READER
+            return _authenticated(ANONYMOUS_READER, state)
         raise Unauthenticated
 
     async def close(self) -> None:
@@ -123,20 +133,27 @@ class Authenticator:
             del self._touches[values["which"]]
 
 
+def _authenticated(caller: Caller, state: Any) -> Authenticated:
+    return Authenticated(caller, bytes(state or b""))
+
+
 @cache
-def has_accounts(engine: Engine) -> Statement:
-    """Compile the query whether any password or token exists."""
+def anonymous(engine: Engine) -> Statement:
+    """Compile the query whether any password or token exists, with the state."""
     any_rows = [exists(select(literal_column("1")).select_from(table)) for table in (CREDENTIALS, TOKENS.table)]
-    return compile_statement(engine, select(or_(*any_rows)))
+    return compile_statement(engine, select(or_(*any_rows), hash_chain.last_hash()))
 
 
 @cache
 def _token(engine: Engine) -> Statement:
-    """Compile the query for a valid token by its number: digest, user, role, scope, whether the last use is recent."""
+    """Compile the query for a valid token by its number.
+
+    Rows: (digest, user, role, scope, whether the last use is recent, state).
+    """
     tokens, users = TOKENS.table, USERS.table
     times = {name: bindparam(name, type_=TIME.column_type) for name in ("now", "recent", "latest")}
     is_recent = tokens.c.last_used_at.between(times["recent"], times["latest"])
-    query = select(tokens.c.digest, users.c.trigram, users.c.role, tokens.c.scope, is_recent)
+    query = select(tokens.c.digest, users.c.trigram, users.c.role, tokens.c.scope, is_recent, hash_chain.last_hash())
     query = query.join_from(tokens, users, tokens.c.user == users.c.trigram)
     by_number = tokens.c.id == bindparam("id", type_=INTEGER.column_type)
     is_valid = [tokens.c.expires_at > times["now"], tokens.c.created_at <= times["latest"], users.c.active]
@@ -145,10 +162,10 @@ def _token(engine: Engine) -> Statement:
 
 @cache
 def _session(engine: Engine) -> Statement:
-    """Compile the query for an unexpired session by its digest: user, role, whether the last use is recent."""
+    """Compile the query for an unexpired session by its digest: user, role, whether the last use is recent, state."""
     sessions, users = SESSIONS, USERS.table
     times = {name: bindparam(name, type_=TIME.column_type) for name in ("idle", "oldest", "recent", "latest")}
-    query = select(users.c.trigram, users.c.role, sessions.c.seen_at > times["recent"])
+    query = select(users.c.trigram, users.c.role, sessions.c.seen_at > times["recent"], hash_chain.last_hash())
     query = query.join_from(sessions, users, sessions.c.user == users.c.trigram)
     is_unexpired = [sessions.c.seen_at > times["idle"], sessions.c.created_at > times["oldest"], users.c.active]
     # A session that was begun or used while the clock was ahead would otherwise last until the clock gets there.

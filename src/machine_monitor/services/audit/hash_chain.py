@@ -10,7 +10,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import ColumnElement, bindparam, func, insert, literal_column, select
 
 from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.kinds import INTEGER, TIME
@@ -79,6 +79,12 @@ def head(tx: Transaction) -> Head:
     """Return the last entry's number and hash."""
     rows = tx.execute(_last_statement(tx.engine), {})
     return Head(rows[0][0], bytes(rows[0][1] or b"")) if rows else Head(0, b"")
+
+
+def last_hash() -> ColumnElement:
+    """Return the SQL for the last entry's hash, which names the state of all records; null in an empty history."""
+    table = HISTORY.table
+    return select(table.c.hash).order_by(table.c.seq.desc()).limit(literal_column("1")).scalar_subquery()
 
 
 def verify(tx: Transaction, expected: Head | None = None, progress: Progress | None = None) -> list[str]:
