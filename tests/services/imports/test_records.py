@@ -130,6 +130,15 @@ def test_a_batch_that_runs_again_says_the_same(import_table, monkeypatch):
     assert ("machine.year_of_acquisition", "out-of-range", "3000") in codes(report, "note")
 
 
+def test_a_mapping_without_a_zone_is_one_problem(target, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("m,t,d\n" + "".join(f"Saw,info,2025-01-02 10:{minute:02}\n" for minute in range(60)))
+    mapping = parse({"name": "test", "fields": {"machine": "m", "type": "t", "started_at": "d"}})
+    report = import_file(target, path, ImportOptions(UTC), mapping).to_dict()
+    (problem,) = [problem for problem in report["problems"] if problem["level"] == "error"]
+    assert (problem["code"], problem["value"], problem["count"]) == ("no-zone", None, 60)
+
+
 EXCAVATORS = {
     "name": "excavators",
     "zone": "Australia/Perth",

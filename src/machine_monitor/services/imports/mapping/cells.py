@@ -15,6 +15,10 @@ class CellFault(Exception):
         self.code, self.message, self.text = code, message, text
 
 
+class MappingFault(CellFault):
+    """A cell cannot be read because of the mapping: its value does not matter, so all such rows are one problem."""
+
+
 def cell_text(cell: Cell) -> str:  # noqa: PLR0911 -- one for each type of cell
     """Return a cell as text: whole numbers without `.0`, times as `2023-01-31 02:37:00`. Empty for an empty cell."""
     if isinstance(cell, str):

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from machine_monitor.database import instants
 from machine_monitor.query.language.folding import fold
 from machine_monitor.query.language.times import EARLIEST, LATEST, local_to_utc
-from machine_monitor.services.imports.mapping.cells import CellFault, cell_text
+from machine_monitor.services.imports.mapping.cells import CellFault, MappingFault, cell_text
 from machine_monitor.services.imports.reader import Cell
 
 FORMATS = ("iso", "ymd", "dmy", "mdy", "excel")
@@ -101,9 +101,9 @@ class DateReader:
                 moment = parse(text)
                 if moment is not None:
                     return self._instant(moment)
+            except MappingFault:
+                raise
             except CellFault as error:
-                if error.code == "no-zone":
-                    raise
                 fault = fault or error
             except (ValueError, OverflowError):
                 continue
@@ -113,7 +113,7 @@ class DateReader:
         if moment.tzinfo is not None:
             return format_in_range(moment.astimezone(UTC))
         if self._zone is None:
-            raise CellFault("no-zone", "The time has no offset: the mapping needs a 'zone', such as Europe/Paris.")
+            raise MappingFault("no-zone", "The time has no offset: the mapping needs a 'zone', such as Europe/Paris.")
         return local_instant(moment, self._zone)
 
     def _parser(self, name: str) -> Parser:

@@ -12,7 +12,7 @@ from machine_monitor.query.language.attributes import KEY_RULE, MAX_KEY_LENGTH, 
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.imports import identity
 from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
-from machine_monitor.services.imports.mapping.cells import CellFault, Nulls, cell_text
+from machine_monitor.services.imports.mapping.cells import CellFault, MappingFault, Nulls, cell_text
 from machine_monitor.services.imports.mapping.columns import Columns
 from machine_monitor.services.imports.mapping.fields import FieldContext, FieldReader
 from machine_monitor.services.imports.mapping.language import TableMapping, pointer
@@ -113,7 +113,8 @@ class RowMapper:
         except CellFault as fault:
             bad, text = reader.rule.bad, reader.text(candidate.row.cells)
             level = "error" if bad == "refuse" else "note"
-            candidate.problems.append(RowProblem(name, fault.code, level, text, fault.message))
+            value = None if isinstance(fault, MappingFault) else text
+            candidate.problems.append(RowProblem(name, fault.code, level, value, fault.message))
             return text if bad == "keep" else None
         if name == "type" and reader.rule.as_ == "code":
             candidate.type_label = reading.text
