@@ -27,9 +27,9 @@ from machine_monitor.api.serving.logs import AccessLog
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
-from proof_table import ENGINES, record_counts
+from proof_table import ENGINES, extent, record_counts
 
-__all__ = ["ENGINES", "record_counts"]
+__all__ = ["ENGINES", "extent", "record_counts"]
 
 TESTS = Path(__file__).parent
 SHARED = TESTS.parents[1] / "shared"

@@ -23,6 +23,13 @@ def record_counts(request):
     return lambda times, **counts: _add(row, {"times": times, **counts})
 
 
+@pytest.fixture(scope="session")
+def extent(pytestconfig):
+    """A function that selects the short variant of a duration or a number in `make test`, the long in `make proof`."""
+    is_long = pytestconfig.getoption("--long")
+    return lambda short, long: long if is_long else short
+
+
 def label(config, items):
     """Attach the fault and the engine of each proof test to its report."""
     for item in items:
