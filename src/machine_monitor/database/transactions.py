@@ -148,6 +148,8 @@ class Transaction:
     def acquire_files_lock(self, *, shared: bool = False) -> None:
         """Block until no other transaction removes files or, if not `shared`, names them; released at commit."""
         self.engine.acquire_advisory_lock(self.cursor, FILES_LOCK, shared=shared)
+        # Now: the next step looks at files, and is no statement that would wait for the lock.
+        self.engine.send_waiting(self.cursor)
 
     def try_advisory_lock(self, *names: str) -> Callable[[], bool]:
         """Take the advisory lock of these names until the transaction ends, later in the sense of `execute_later`.
