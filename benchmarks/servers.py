@@ -67,7 +67,8 @@ def uvicorn(target: str, interpreter: str, **environment: str) -> Command:
 def product(url: str, *, caches: bool = False) -> Command:
     """Return the command for the product, as users start it.
 
-    Only if it `caches` does it send a response a second time: a load repeats its requests, which users do not.
+    With `caches` it responds to a repeated request from memory. Otherwise each request does its work: the load
+    generator repeats requests more often than users do.
     """
     words = [str(Path(sys.executable).parent / "mm"), "serve", "--port", "{port}"]
     environment = {"MM_DATABASE_URL": url} | ({} if caches else {"MM_CACHE_SIZE": "0"})

@@ -145,7 +145,7 @@ class Settings(BaseSettings):
         default=ByteSize(16 * 1024 * 1024),
         ge=0,
         le=MAX_CACHE_BYTES,
-        description="The memory for finished responses per process, in bytes or as `16MiB`; 0 keeps none.",
+        description="The memory in which each process caches responses, in bytes or as `16MiB`; 0 caches none.",
     )
     unlisted: Literal["on", "off"] = Field(
         default="on",

@@ -7,7 +7,7 @@ import pytest
 from machine_monitor.database.connect import Database
 from machine_monitor.models import MACHINES
 from machine_monitor.query.sql.documents import record_statement
-from machine_monitor.services.access.authentication import anonymous
+from machine_monitor.services.access.authentication import anonymous_statement
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -47,7 +47,7 @@ async def test_activity_summarizes_the_logs_of_a_machine_that_are_not_deleted(pl
     fetch = Database.fetch
 
     async def record_statement(self, statement, *rest):
-        if statement is not anonymous(self.engine):
+        if statement is not anonymous_statement(self.engine):
             sent.append(statement)
         return await fetch(self, statement, *rest)
 

@@ -7,7 +7,7 @@ import pytest
 
 from api.paced_client import PacedClient, running
 from conftest import ENGINES, client_of
-from machine_monitor.services.access.authentication import anonymous
+from machine_monitor.services.access.authentication import anonymous_statement
 from machine_monitor.services.audit import hash_chain, live_feed
 
 SHIPPED = 7
@@ -174,7 +174,7 @@ async def test_streams_share_one_poll(database_url, monkeypatch):
         fetch = database.fetch
 
         async def counted(statement, values):
-            fetches.append("history" in statement.sql and statement is not anonymous(database.engine))
+            fetches.append("history" in statement.sql and statement is not anonymous_statement(database.engine))
             return await fetch(statement, values)
 
         clients = [PacedClient(app, "/events") for _ in range(6)]

@@ -1,34 +1,31 @@
-"""A proxy to a PostgreSQL server that counts round trips, and may make each of them longer."""
+"""A proxy to a PostgreSQL server that counts round trips."""
 
 import select
 import socket
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
 from machine_monitor.database import database_urls
 
-NAME = ".s.PGSQL.5432"
+SOCKET = ".s.PGSQL.{}"
 FLUSH = b"H\0\0\0\4"
 
 
 class CountingProxy:
     """Forwards connections to the server of a database URL; `url` is the same database through the proxy.
 
-    A round trip begins when a client sends something after it got a response. A response is held for `delay` seconds.
+    Its socket is in `folder`. A round trip begins when a client sends something after it got a response.
     """
 
-    def __init__(self, url: str, folder: Path, delay: float = 0) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
         self.url = database_urls.parse(url).sqlalchemy_url.set(host=None, port=None, query={"host": str(folder)})
         self.trips = 0
         self._server = conninfo_to_dict(database_urls.parse(url).conninfo)
-        self._delay = delay
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(folder / NAME))
+        self._listener.bind(str(folder / SOCKET.format(5432)))
         self._listener.listen()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -47,7 +44,7 @@ class CountingProxy:
         if not host.startswith("/"):
             return socket.create_connection((host, int(port)))
         server = socket.socket(socket.AF_UNIX)
-        server.connect(f"{host}/.s.PGSQL.{port}")
+        server.connect(f"{host}/{SOCKET.format(port)}")
         return server
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
@@ -65,14 +62,5 @@ class CountingProxy:
                         self.trips += answered
                         answered = False
                 else:
-                    time.sleep(self._delay)
                     answered = True
                 target.sendall(data)
-
-
-@contextmanager
-def counting_proxy(url: str, folder: Path, delay: float = 0) -> Iterator[CountingProxy]:
-    """Run a proxy whose socket is in `folder`."""
-    proxy = CountingProxy(url, folder, delay)
-    yield proxy
-    proxy.close()

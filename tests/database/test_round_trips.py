@@ -4,12 +4,13 @@ import asyncio
 import itertools
 import tempfile
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from conftest import serving
-from database.counting_proxy import counting_proxy
+from database.counting_proxy import CountingProxy
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.services.accounts import tokens
@@ -24,7 +25,10 @@ LOG = {"machine": "Saw", "type": "info", "user": "ABC", "comment": "a new blade"
 @pytest.fixture
 def proxy(postgresql_database_url):
     # The path of a Unix socket has at most 107 characters; pytest's temporary folders are longer.
-    with tempfile.TemporaryDirectory() as folder, counting_proxy(postgresql_database_url, Path(folder)) as opened:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(CountingProxy(postgresql_database_url, Path(folder))) as opened,
+    ):
         yield opened
 
 
@@ -70,6 +74,12 @@ async def test_a_write_takes_few_round_trips(client, proxy):
     assert await trips(proxy, lambda: client.put(f"/logs/{next(keys)}", json=LOG)) <= 7
     assert await trips(proxy, lambda: client.post("/logs", json={**LOG, "uuid": next(keys)})) <= 7
     assert await trips(proxy, lambda: post(**{"Idempotency-Key": next(keys)})) <= 7
+
+
+async def test_a_page_takes_two_round_trips(client, proxy):
+    """These are: the token, and the page."""
+    offsets = itertools.count()
+    assert await trips(proxy, lambda: client.get(f"/logs?offset={next(offsets)}")) <= 2
 
 
 async def test_writes_that_share_a_commit_take_four_round_trips_each(client, proxy):

@@ -16,8 +16,8 @@ from psycopg import sql
 
 import servers
 from ordinary_user import NOBODY
+from outside.proxies.proxy import shipped
 
-DEPLOY = Path(__file__).parents[2] / "docs" / "deploy"
 PROGRAMS = {name: shutil.which(name) or shutil.which(name, path="/usr/sbin") for name in ("etcd", "patroni", "haproxy")}
 SERVER_PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 WAIT_SECONDS = 120
@@ -40,7 +40,6 @@ class Node:
         self.folder.mkdir()
         self.port, self.rest_port = servers.free_port(), servers.free_port()
         self.configuration = self.folder / "patroni.yml"
-        text = (DEPLOY / "patroni.yml").read_text()
         replaced = {
             "name: db1": f"name: {name}",
             "10.0.0.11:8008": f"127.0.0.1:{self.rest_port}",
@@ -49,13 +48,10 @@ class Node:
             "10.0.0.0/24": "127.0.0.1/32",
             "/var/lib/postgresql/patroni": str(self.folder / "data"),
             "/usr/lib/postgresql/15/bin": str(SERVER_PROGRAMS),
+            # The socket's default folder belongs to the user of Debian's package.
+            "  data_dir:": f"  parameters: {{unix_socket_directories: {self.folder}}}\n  data_dir:",
         }
-        for given, used in replaced.items():
-            assert given in text
-            text = text.replace(given, used)
-        # The socket's default folder belongs to the user of Debian's package.
-        socket_folder = f"  parameters: {{unix_socket_directories: {self.folder}}}\n"
-        self.configuration.write_text(text.replace("  data_dir:", f"{socket_folder}  data_dir:"))
+        self.configuration.write_text(shipped("patroni.yml", replaced, ""))
 
     def answers(self, path: str) -> bool:
         """Whether Patroni says that the server has this role."""
@@ -142,16 +138,12 @@ class Cluster:
 
     def _start_haproxy(self) -> int:
         port, (db1, db2) = servers.free_port(), self.nodes
-        text = (DEPLOY / "haproxy.cfg").read_text()
         replaced = {
             "bind 127.0.0.1:5432": f"bind 127.0.0.1:{port}",
             "10.0.0.11:5432 check port 8008": f"127.0.0.1:{db1.port} check port {db1.rest_port}",
             "10.0.0.12:5432 check port 8008": f"127.0.0.1:{db2.port} check port {db2.rest_port}",
         }
-        for given, used in replaced.items():
-            assert given in text
-            text = text.replace(given, used)
-        (self.folder / "haproxy.cfg").write_text(text)
+        (self.folder / "haproxy.cfg").write_text(shipped("haproxy.cfg", replaced, ""))
         self._start("haproxy", [PROGRAMS["haproxy"], "-f", self.folder / "haproxy.cfg"])
         return port
 

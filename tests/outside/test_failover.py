@@ -2,11 +2,13 @@
 
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import pytest
 
-from machine_monitor.client import Client
+from machine_monitor.client import START, Client, Problem, Unavailable
 from outside.patroni_cluster import PROGRAMS, SERVER_PROGRAMS, Cluster, wait_for
 from reliability.clients.traffic import SUCCESS, Traffic, add_machine, stored_uuids
 from servers import ForkedService
@@ -37,14 +39,27 @@ class Follower(threading.Thread):
     """Follows the changes through one service; `numbers` are those that it has seen, in order."""
 
     def __init__(self, port: int) -> None:
-        super().__init__(daemon=True)
+        super().__init__()
         self.numbers: list[int] = []
-        self._client = Client(f"http://127.0.0.1:{port}")
+        self._client = Client(f"http://127.0.0.1:{port}", patience=0)
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Self:
         self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self.join()
+        self._client.close()
 
     def run(self) -> None:
-        for batch in self._client.follow(interval=0.2):
-            self.numbers += [change["seq"] for change in batch.changes]
+        position = START
+        while not self._stopped.wait(0.2):
+            with suppress(Problem, Unavailable):
+                for batch in self._client.follow(position, interval=None):
+                    self.numbers += [change["seq"] for change in batch.changes]
+                    position = batch.position
 
 
 @pytest.mark.proof("kill -9 of PostgreSQL's primary under Patroni, with 2 x 3 writers")
@@ -53,9 +68,10 @@ def test_no_acknowledged_write_is_lost_when_the_primary_dies(cluster, tmp_path, 
     with (
         ForkedService(tmp_path, database_url=cluster.url) as direct,
         ForkedService(tmp_path, database_url=cluster.proxy_url) as proxied,
+        Follower(direct.port) as first_follower,
+        Follower(proxied.port) as second_follower,
     ):
         add_machine(direct.port)
-        followers = [Follower(service.port) for service in (direct, proxied)]
         with Traffic(direct.port, writers=3, readers=1) as one, Traffic(proxied.port, writers=3, readers=1) as other:
             for _ in range(kills):
                 wait_for(cluster.is_complete, "the return of the standby")
@@ -71,8 +87,9 @@ def test_no_acknowledged_write_is_lost_when_the_primary_dies(cluster, tmp_path, 
         assert set(statuses) <= {200, 201, 503, None}
         assert acknowledged <= stored_uuids(direct.port)
         assert verify_database(cluster.url).faults == []
-        newest = max(followers[0].numbers)
-        for follower in followers:
-            wait_for(lambda follower=follower: follower.numbers[-1:] >= [newest], "the last change")
-            assert follower.numbers == [*range(1, follower.numbers[-1] + 1)]
+        with Client(f"http://127.0.0.1:{direct.port}") as client:
+            newest = int(client.newest_position().partition("-")[0])
+        for follower in (first_follower, second_follower):
+            wait_for(lambda follower=follower: len(follower.numbers) >= newest, "the last change")
+            assert follower.numbers == [*range(1, newest + 1)]
     record_counts(kills, acknowledged=len(acknowledged), lost=0, status_503=statuses[503])

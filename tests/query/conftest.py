@@ -5,7 +5,7 @@ from conftest import ENGINES, new_database, serving
 from machine_monitor.api.serving.conditional import ResponseCache
 from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
-from machine_monitor.services.access.authentication import anonymous
+from machine_monitor.services.access.authentication import anonymous_statement
 from query import samples
 from services.backup.full_database import verify_database
 
@@ -34,7 +34,7 @@ def sent_statements(monkeypatch):
     fetch = Database.fetch
 
     async def fetch_and_remember(self, statement, *rest, **named):
-        if statement is not anonymous(self.engine):
+        if statement is not anonymous_statement(self.engine):
             sent.append(statement)
         return await fetch(self, statement, *rest, **named)
 

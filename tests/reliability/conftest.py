@@ -1,4 +1,4 @@
-"""The reliability tests run without coverage."""
+"""Settings of the reliability tests."""
 
 
 def pytest_itemcollected(item):

@@ -4747,7 +4747,7 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -4755,10 +4755,10 @@ export interface operations {
                     "application/json": components["schemas"]["LogPage"];
                 };
             };
-            /** @description Not modified: nothing was recorded since. */
+            /** @description Not modified: nothing was recorded since the response with this ETag. */
             304: {
                 headers: {
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -5255,7 +5255,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -5263,10 +5263,10 @@ export interface operations {
                     "application/json": components["schemas"]["FacetCounts"];
                 };
             };
-            /** @description Not modified: nothing was recorded since. */
+            /** @description Not modified: nothing was recorded since the response with this ETag. */
             304: {
                 headers: {
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -5454,7 +5454,7 @@ export interface operations {
             /** @description Successful Response */
             200: {
                 headers: {
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -5462,10 +5462,10 @@ export interface operations {
                     "application/json": components["schemas"]["Groups"];
                 };
             };
-            /** @description Not modified: nothing was recorded since. */
+            /** @description Not modified: nothing was recorded since the response with this ETag. */
             304: {
                 headers: {
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -6554,7 +6554,7 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -6562,10 +6562,10 @@ export interface operations {
                     "application/json": components["schemas"]["HistoryPage"];
                 };
             };
-            /** @description Not modified: nothing was recorded since. */
+            /** @description Not modified: nothing was recorded since the response with this ETag. */
             304: {
                 headers: {
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -7345,7 +7345,7 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -7353,10 +7353,10 @@ export interface operations {
                     "application/json": components["schemas"]["MachinePage"];
                 };
             };
-            /** @description Not modified: nothing was recorded since. */
+            /** @description Not modified: nothing was recorded since the response with this ETag. */
             304: {
                 headers: {
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -8383,7 +8383,7 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -8391,10 +8391,10 @@ export interface operations {
                     "application/json": components["schemas"]["HistoryPage"];
                 };
             };
-            /** @description Not modified: nothing was recorded since. */
+            /** @description Not modified: nothing was recorded since the response with this ETag. */
             304: {
                 headers: {
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -10932,7 +10932,7 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -10940,10 +10940,10 @@ export interface operations {
                     "application/json": components["schemas"]["LogTypePage"];
                 };
             };
-            /** @description Not modified: nothing was recorded since. */
+            /** @description Not modified: nothing was recorded since the response with this ETag. */
             304: {
                 headers: {
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -11806,7 +11806,7 @@ export interface operations {
                     Link?: string;
                     /** @description The number of matching records, if `count` requests it. */
                     "X-Total-Count"?: string;
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };
@@ -11814,10 +11814,10 @@ export interface operations {
                     "application/json": components["schemas"]["UserPage"];
                 };
             };
-            /** @description Not modified: nothing was recorded since. */
+            /** @description Not modified: nothing was recorded since the response with this ETag. */
             304: {
                 headers: {
-                    /** @description What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. A response that depends on the current time has none. */
+                    /** @description The state of all records. Send it as `If-None-Match`: the response is 304 until something else is recorded. A response that depends on the current time has none. */
                     ETag?: string;
                     [name: string]: unknown;
                 };

@@ -39,6 +39,7 @@ class Transaction:
     @property
     def session(self) -> sessions.UnitSession:
         """An ORM session in this transaction, a new one for each unit; for code where speed does not matter."""
+        # The statements of the session do not pass through the cursor, where earlier ones may wait.
         self.engine.send_waiting(self.cursor)
         return self._session
 
@@ -148,7 +149,7 @@ class Transaction:
     def acquire_files_lock(self, *, shared: bool = False) -> None:
         """Block until no other transaction removes files or, if not `shared`, names them; released at commit."""
         self.engine.acquire_advisory_lock(self.cursor, FILES_LOCK, shared=shared)
-        # Now: the next step looks at files, and is no statement that would wait for the lock.
+        # At once: the caller now looks at files, which takes no statement that would send the lock.
         self.engine.send_waiting(self.cursor)
 
     def try_advisory_lock(self, *names: str) -> Callable[[], bool]:

@@ -87,6 +87,7 @@ def demo_machine(http):
     return http.get("/machines", limit=1)["items"][0]["name"]
 
 
+@pytest.mark.timed
 @pytest.mark.proof(f"{CONNECTIONS} connections of one user ask the worst questions")
 def test_the_worst_questions_of_one_user_do_not_stop_another(tmp_path, database_url, extent, record_counts):
     most = extent(short=1_000, long=MOST)

@@ -70,6 +70,7 @@ def nearly_all_have(status, counts, tolerated):
     return set(counts) <= {status, None} and counts[None] <= tolerated * counts.total()
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     "count",
     [

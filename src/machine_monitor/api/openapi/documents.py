@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import Response
 from pydantic import BaseModel, create_model
 
-from machine_monitor.api.openapi.answers import FacetCounts, Groups, Pareto, Problem, ReliabilityGroups
 from machine_monitor.api.openapi.parameters import (
     changes_parameters,
     export_parameters,
@@ -19,6 +18,7 @@ from machine_monitor.api.openapi.parameters import (
     selection_parameters,
     stats_parameters,
 )
+from machine_monitor.api.openapi.response_models import FacetCounts, Groups, Pareto, Problem, ReliabilityGroups
 from machine_monitor.errors import PROBLEMS
 from machine_monitor.models.bulk import BulkAnswer
 from machine_monitor.models.fields import Schema
@@ -50,12 +50,14 @@ LIST_HEADERS = {
 }
 STATE_TAG = {
     "ETag": {
-        "description": "What was recorded until now. Send it as `If-None-Match` to get 304 while nothing else is. "
-        "A response that depends on the current time has none.",
+        "description": "The state of all records. Send it as `If-None-Match`: the response is 304 until something else "
+        "is recorded. A response that depends on the current time has none.",
         "schema": {"type": "string"},
     }
 }
-UNCHANGED = {304: {"description": "Not modified: nothing was recorded since.", "headers": STATE_TAG}}
+UNCHANGED = {
+    304: {"description": "Not modified: nothing was recorded since the response with this ETag.", "headers": STATE_TAG}
+}
 CONDITIONS = {
     "If-Match": "Write only if the record still has one of these ETags; otherwise 412.",
     "If-None-Match": "`*`: write only if the record does not exist yet; otherwise 412.",

@@ -35,7 +35,7 @@ async def list_log_types(
     request: Request, query: Annotated[ListQuery, list_query_of(LOG_TYPES)], database: Db
 ) -> Response:
     """List log types."""
-    return await conditional.page_response(request, query, lambda: lists.fetch(database, query))
+    return await conditional.respond_with_page(request, query, lambda: lists.fetch(database, query))
 
 
 @router.post("/log-types", dependencies=[needs(MANAGE_RECORDS)], **create_operation(LOG_TYPES))

@@ -59,7 +59,7 @@ async def list_logs(request: Request, query: Annotated[ListQuery, list_query_of(
     The newest come first. Filter by any field of the log and of its machine, type and user; search
     with `q`; sort; page with cursors.
     """
-    return await conditional.page_response(request, query, lambda: lists.fetch(database, query))
+    return await conditional.respond_with_page(request, query, lambda: lists.fetch(database, query))
 
 
 @router.post("/logs", dependencies=[needs(ADD_LOG)], **with_form(create_operation(LOGS)))
@@ -92,7 +92,7 @@ async def count_logs(request: Request, facets: Annotated[FacetsQuery, facets_of(
     A facet ignores the filters on its own field. If a filter or `q` matches more than 10,000 logs, the facet counts
     the 10,000 newest, and `capped` lists its field.
     """
-    return await conditional.json_response(request, facets, lambda: log_facets.fetch(database, facets))
+    return await conditional.respond_with_json(request, facets, lambda: log_facets.fetch(database, facets))
 
 
 @router.get("/logs/stats", dependencies=[needs(READ)], **stats_operation(LOGS))
@@ -103,7 +103,7 @@ async def measure_logs(request: Request, stats: Annotated[StatsQuery, stats_of(L
     `count` and `failures` use the log's `started_at`. `downtime` is in seconds. Overlapping stops of one machine count
     once. A stop counts in each bucket that it overlaps, until now if the machine is still stopped.
     """
-    return await conditional.json_response(request, stats, lambda: log_stats.fetch(database, stats))
+    return await conditional.respond_with_json(request, stats, lambda: log_stats.fetch(database, stats))
 
 
 @router.get("/logs/pareto", dependencies=[needs(READ)], **pareto_operation(LOGS))
@@ -159,7 +159,7 @@ async def list_log_history(
 ) -> Response:
     """List the changes of an intervention, newest first. Also works for a deleted one."""
     read = partial(records.read_history, database, LOGS, uuid, query)
-    return await conditional.page_response(request, query, read)
+    return await conditional.respond_with_page(request, query, read)
 
 
 add_export_routes(router, LOGS)

@@ -42,7 +42,7 @@ async def list_machines(
     request: Request, query: Annotated[ListQuery, list_query_of(MACHINES)], database: Db
 ) -> Response:
     """List machines. Filter by any field, search with `q`, sort, page with cursors."""
-    return await conditional.page_response(request, query, lambda: lists.fetch(database, query))
+    return await conditional.respond_with_page(request, query, lambda: lists.fetch(database, query))
 
 
 @router.post("/machines", dependencies=[needs(MANAGE_RECORDS)], **create_operation(MACHINES))
@@ -101,7 +101,7 @@ async def list_machine_history(
 ) -> Response:
     """List the changes of a machine, newest first. Those under its earlier names are included."""
     read = partial(records.read_history, database, MACHINES, name, query)
-    return await conditional.page_response(request, query, read)
+    return await conditional.respond_with_page(request, query, read)
 
 
 @router.get(

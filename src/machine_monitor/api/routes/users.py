@@ -33,7 +33,7 @@ router = create_router("users")
 @router.get("/users", dependencies=[needs(READ)], **list_operation(USERS))
 async def list_users(request: Request, query: Annotated[ListQuery, list_query_of(USERS)], database: Db) -> Response:
     """List users."""
-    return await conditional.page_response(request, query, lambda: lists.fetch(database, query))
+    return await conditional.respond_with_page(request, query, lambda: lists.fetch(database, query))
 
 
 @router.post("/users", dependencies=[needs(MANAGE_USERS)], **create_operation(USERS))

@@ -1,7 +1,8 @@
 """Conditional reads: what has not changed is answered with 304, or with the bytes of an earlier response.
 
 Each write of a record appends an entry to the history, and the hash of an entry covers all entries before it. So the
-last hash names the state of all records: a response that depends on nothing else is made once in each state.
+hash of the last one, the head, names the state of all records. In each state, a response that depends on nothing else
+is made once.
 See docs/internals/conditional-reads.md.
 """
 
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from fastapi import Request, Response
 
 from machine_monitor.api import responses
-from machine_monitor.api.access import caller_of, state_of
+from machine_monitor.api.access import caller_of, head_hash_of
 from machine_monitor.api.serving.compression import accepts_gzip
 from machine_monitor.api.streaming import FinishedResponse
 from machine_monitor.query.language.parser import ListQuery
@@ -39,21 +40,21 @@ class ResponseCache:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._state = b""
+        self._head_hash = b""
         self._responses: OrderedDict[tuple[str, bool], CachedResponse] = OrderedDict()
         self._bytes = 0
 
-    def find(self, state: bytes, key: tuple[str, bool]) -> CachedResponse | None:
+    def find(self, head_hash: bytes, key: tuple[str, bool]) -> CachedResponse | None:
         """Return the response that was made in this state."""
-        if state != self._state or key not in self._responses:
+        if head_hash != self._head_hash or key not in self._responses:
             return None
         self._responses.move_to_end(key)
         return self._responses[key]
 
-    def add(self, state: bytes, key: tuple[str, bool], response: CachedResponse) -> None:
+    def add(self, head_hash: bytes, key: tuple[str, bool], response: CachedResponse) -> None:
         """Keep a response that was made in this state, and forget those of other states."""
-        if state != self._state:
-            self._state, self._bytes = state, 0
+        if head_hash != self._head_hash:
+            self._head_hash, self._bytes = head_hash, 0
             self._responses.clear()
         if len(response.body) > MAX_BODY_BYTES or key in self._responses:
             return
@@ -75,7 +76,7 @@ class _PreparedResponse(FinishedResponse):
         """Nothing to do: the bytes are as the client wants them."""
 
 
-async def page_response(request: Request, query: ListQuery, fetch: Callable[[], Awaitable[Page]]) -> Response:
+async def respond_with_page(request: Request, query: ListQuery, fetch: Callable[[], Awaitable[Page]]) -> Response:
     """Respond with the page of a list that `fetch` reads; see `respond`."""
 
     async def make() -> FinishedResponse:
@@ -84,7 +85,7 @@ async def page_response(request: Request, query: ListQuery, fetch: Callable[[], 
     return await make() if query.depends_on_now else await respond(request, make)
 
 
-async def json_response(
+async def respond_with_json(
     request: Request, query: FacetsQuery | StatsQuery, fetch: Callable[[], Awaitable[bytes]]
 ) -> Response:
     """Respond with the JSON that `fetch` makes; see `respond`."""
@@ -100,27 +101,27 @@ async def respond(request: Request, make: Callable[[], Awaitable[FinishedRespons
 
     Call this after everything that may refuse the request. The response must not depend on the current time.
     """
-    state = state_of(request)
-    tag = f'"{_digest(request, state)}"'
+    head_hash = head_hash_of(request)
+    tag = f'"{_digest(request, head_hash)}"'
     if tag in parse_entity_tags(",".join(request.headers.getlist("if-none-match"))):
         return Response(status_code=304, headers={"ETag": f"W/{tag}", "Vary": "Accept-Encoding"})
     cache: ResponseCache = request.app.state.response_cache
     key = tag, accepts_gzip(request.scope)
-    cached = cache.find(state, key)
+    cached = cache.find(head_hash, key)
     if cached is None:
         response = await make()
         response.headers["ETag"] = f"W/{tag}"
         await response.compress(request.scope)
         cached = CachedResponse(bytes(response.body), response.raw_headers)
-        cache.add(state, key, cached)
+        cache.add(head_hash, key, cached)
     return _PreparedResponse(cached)
 
 
-def _digest(request: Request, state: bytes) -> str:
+def _digest(request: Request, head_hash: bytes) -> str:
     """Hash all that a response depends on: the state, the program and its zone, the caller's rights, and the URL."""
     caller, scope = caller_of(request), request.scope
     parts = [
-        state.hex(),
+        head_hash.hex(),
         VERSION,
         request.app.state.settings.zone.key,
         caller.role.name,

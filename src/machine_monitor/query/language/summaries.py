@@ -53,7 +53,7 @@ class FacetsQuery:
     limit: int
     conditions: tuple[Condition, ...]
     terms: Terms
-    depends_on_now: bool = False
+    depends_on_now: bool
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class StatsQuery:
     terms: Terms
     time_context: TimeContext
     window: Window
-    depends_on_now: bool = False
+    depends_on_now: bool
 
     @property
     def attribute_metrics(self) -> dict[str, AttributeMetric]:

@@ -81,8 +81,8 @@ def head(tx: Transaction) -> Head:
     return Head(rows[0][0], bytes(rows[0][1] or b"")) if rows else Head(0, b"")
 
 
-def last_hash() -> ColumnElement:
-    """Return the SQL for the last entry's hash, which names the state of all records; null in an empty history."""
+def head_hash() -> ColumnElement:
+    """Return the SQL for the hash of the head, which names the state of all records; null in an empty history."""
     table = HISTORY.table
     return select(table.c.hash).order_by(table.c.seq.desc()).limit(literal_column("1")).scalar_subquery()
 

@@ -56,11 +56,13 @@ def enqueue_update(
     changed = _changed_counters(summary.counters, summary.at, before, after)
     for sign, values in ((-1, before), (1, after)):
         if values is not None and changed:
-            fields = {name: summary.counters.counted_field(name) for name in changed}
-            fields = {name: field for name, field in fields.items() if summary.counters.counts(name, values)}
-            counted = {field: _counted_value(tx, resource, field, values) for field in {*fields.values()}}
-            update = {name: counted[field] for name, field in fields.items()}
-            _pending(tx).append(CounterUpdate(resource, sign, update, values[summary.at]))
+            # Several counters may count one field, whose value can take a statement to find.
+            fields = {
+                name: summary.counters.counted_field(name) for name in changed if summary.counters.counts(name, values)
+            }
+            found = {field: _counted_value(tx, resource, field, values) for field in {*fields.values()}}
+            counted = {name: found[field] for name, field in fields.items()}
+            _pending(tx).append(CounterUpdate(resource, sign, counted, values[summary.at]))
 
 
 def _changed_counters(

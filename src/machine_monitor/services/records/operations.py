@@ -275,8 +275,11 @@ def _create_from_put(tx: Transaction, target: Target, given: dict[str, Any], con
     if faults:
         raise invalid(faults)
     values = _validate(resource, {resource.key: target.key, **given})
-    is_known_free = resource.lookup_column == resource.unique_column
-    if not is_known_free and storage.find_id_by_key(tx, resource, values[resource.key]) is not None:
+    # If both columns are the same, `target.find` has found that the key is free.
+    if (
+        resource.lookup_column != resource.unique_column
+        and storage.find_id_by_key(tx, resource, values[resource.key]) is not None
+    ):
         # A concurrent write created it after our lookup. Retrying replaces that record.
         raise SerializationConflict(_key_taken(resource).detail)
     return insert(tx, resource, values, context)

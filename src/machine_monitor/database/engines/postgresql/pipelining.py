@@ -6,7 +6,7 @@ another. See docs/internals/write-batches.md.
 
 import itertools
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
 
@@ -77,9 +77,11 @@ class PipelineCursor(psycopg.Cursor):
     def send(self) -> None:
         """Send all that waits in one round trip; raises the first error, and what follows it does not run."""
         waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
         error: BaseException | None = None
         try:
-            with super().connection.pipeline() if waiting else nullcontext():
+            with super().connection.pipeline():
                 try:
                     for run in waiting:
                         run()
@@ -102,7 +104,7 @@ class PipelineCursor(psycopg.Cursor):
         self._waiting.append(begin)
         try:
             yield
-            is_sent = self._waiting[-1:] in ([], [begin])
+            is_sent = not self._waiting or self._waiting[-1] is begin
             self.execute_later("RELEASE unit")
             if not is_sent:
                 self.send()

@@ -1,4 +1,4 @@
-"""The answers that are no records, as OpenAPI describes them."""
+"""The bodies of responses that are not records, as OpenAPI describes them."""
 
 from typing import Any
 
