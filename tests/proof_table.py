@@ -25,7 +25,10 @@ def record_counts(request):
 
 @pytest.fixture(scope="session")
 def extent(pytestconfig):
-    """A function that selects the short variant of a duration or a number in `make test`, the long in `make proof`."""
+    """A function that selects the short variant of a duration or a number in `make test`, the long in `make proof`.
+
+    A time limit is generous in `make test`, which also runs on busy machines, and exact in `make proof`.
+    """
     is_long = pytestconfig.getoption("--long")
     return lambda short, long: long if is_long else short
 

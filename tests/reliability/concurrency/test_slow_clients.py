@@ -100,7 +100,7 @@ def test_slow_clients_do_not_delay_other_clients(tmp_path, sqlite_database_url, 
         tolerated = 0.05 if count > MAX_OPEN_FILES else 0
         assert nearly_all_have(200, traffic.read_statuses, tolerated)
         assert nearly_all_have(201, traffic.write_statuses, tolerated)
-        assert percentile(traffic.read_seconds, 0.95) < 0.5
+        assert percentile(traffic.read_seconds, 0.95) < extent(short=5, long=0.5)
         assert attack.cut > count / 4
         assert min(count, MAX_OPEN_FILES) * 0.5 < most_open_files < MAX_OPEN_FILES
         assert stored_uuids(service.port) >= traffic.acknowledged
