@@ -45,11 +45,11 @@ class LogCount(Schema, table=True):
 
 
 class ReliabilityMonth(Schema, table=True):
-    """Table of the reliability of machines by month: times in microseconds, and counts.
+    """Table of what the stops and failures of machines add up to before a month: times in microseconds, and counts.
 
-    `start` is the start of the month, `carried` the stops that began before it. A month without stops and failures may
-    have no row. The last row of a machine has only `carried`: what came later is not summed up yet. See
-    docs/internals/reliability-sums.md.
+    `start` is the start of the month; the sums are those of all time before it, and `carried` has the stops that began
+    before it. A month without stops and failures may have no row. What came after the last row of a machine is not
+    summed up yet. See docs/internals/reliability-sums.md.
     """
 
     __tablename__ = "reliability_months"

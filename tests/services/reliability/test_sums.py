@@ -10,6 +10,7 @@ import pytest
 
 from machine_monitor.database import instants
 from machine_monitor.database.connect import Database
+from machine_monitor.database.kinds import TIME
 from machine_monitor.models import LOG_TYPES, LOGS, MACHINES
 from machine_monitor.models.log import LogUpdate
 from machine_monitor.models.log_type import LogTypeUpdate
@@ -87,6 +88,14 @@ async def failure_time(database, start: str, end: str) -> int:
     return json.loads(await groups.fetch(database, query))["groups"][0]["failure_time"]
 
 
+def forge(database, month: str, seconds: int) -> None:
+    """Change the lathe's failure time before a month."""
+    start = database.engine.to_db(f"{month}T00:00:00Z", TIME)
+    changed = f"failure = failure + {seconds * 1_000_000} WHERE start = '{start}'"
+    lathe = id_of(database, "Lathe")
+    database.transact(lambda tx: tx.cursor.execute(f"UPDATE reliability_months SET {changed} AND machine_id = {lathe}"))
+
+
 def delete_note(tx, keys):
     records.delete(tx, records.Target(LOGS, keys["note"]), CONTEXT)
 
@@ -151,9 +160,9 @@ async def test_figures_are_read_from_the_sums_of_whole_months(database):
     assert before == 5 * 12 * 60 * 60
     await sum_up_all(database)
     assert await failure_time(database, "2024-12-20", "2025-06-05") == before
-    # A forged sum shows which windows read it, and `mm verify` names its machine.
-    forgery = f"UPDATE reliability_months SET failure = failure + 1000000 WHERE machine_id = {id_of(database, 'Lathe')}"
-    database.transact(lambda tx: tx.cursor.execute(forgery))
+    # Forged sums show which windows read them, and `mm verify` names their machine.
+    forge(database, "2025-04-01", seconds=2)
+    forge(database, "2025-06-01", seconds=5)
     assert await failure_time(database, "2024-12-20", "2025-06-05") == before + 5
     assert await failure_time(database, "2025-02-01", "2025-03-31") == 2 * 12 * 60 * 60 + 2
     assert await failure_time(database, "2025-02-02", "2025-03-30") == 2 * 12 * 60 * 60

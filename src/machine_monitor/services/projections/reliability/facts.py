@@ -1,10 +1,10 @@
 """Read the facts from which the figures of machines are computed.
 
-The facts of whole months are their sums, see docs/internals/reliability-sums.md. Those of the other parts of the
-window, and of the months that are not summed up, are the logs.
+The facts of whole months are sums, see docs/internals/reliability-sums.md. Those of the other parts of the window, and
+of the months that are not summed up, are the logs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -41,21 +41,20 @@ from machine_monitor.query.lists import LIMIT_PARAM
 from machine_monitor.query.sql.counters import ZONE
 from machine_monitor.query.sql.filters import FilterKey, where
 from machine_monitor.services.projections.reliability import months
+from machine_monitor.services.projections.reliability.figures import Sums
 from machine_monitor.services.projections.reliability.rows import window_bound
 
 # The kinds of facts.
-SIGN_OF_LIFE, SERVICE_ENTRY, STOP, FAILURE, BASE, SUMS = range(6)
+SIGN_OF_LIFE, SERVICE_ENTRY, STOP, FAILURE, MONTH = range(5)
 IN_SERVICE = "in_service"
-# The columns of the sums, in the order of the fields of `MonthSums`.
-SUMMED = ("down", "unplanned", "failure", "failures", "repairs", "repair")
 
 
 class Fact(NamedTuple):
     """A row of `facts_statement`, about one machine.
 
     `start` and `end` are instants in microseconds since 1970; `end` is the entry's number in a SERVICE_ENTRY. `text` is
-    the kind of a stop, the operation and the changes of an entry, or the carried stops of a BASE. That of SUMS has the
-    numbers, separated by blanks, and the carried stops; without a `start` these are the sums of all whole months.
+    the kind of a stop, the operation and the changes of an entry, or the sums and the carried stops at the start of a
+    MONTH, separated by blanks.
     """
 
     machine_id: int
@@ -115,7 +114,7 @@ def machines_statement(engine: Engine, filter_key: FilterKey, fields: tuple[str,
 
 @statement_cache(64)
 def facts_statement(engine: Engine, filter_key: FilterKey, by_month: bool) -> Statement:  # noqa: FBT001 -- a cache key
-    """Compile the facts of these machines in a `FactWindow`; `by_month` returns the sums of each month by itself."""
+    """Compile the facts of these machines in a `FactWindow`; `by_month` includes every month between its ends."""
     return _compile(engine, where(engine, filter_key), by_month=by_month)
 
 
@@ -133,8 +132,7 @@ def _compile(engine: Engine, clauses: Sequence[ColumnElement], *, by_month: bool
         _service_entries(engine, bases),
         *_stops(engine, bases),
         *_failures(engine, bases),
-        _carried_stops(engine, bases),
-        _sums(engine, bases, by_month=by_month),
+        _months(engine, bases, by_month=by_month),
     ]
     return compile_statement(engine, sql_union_all(*branches).limit(LIMIT_PARAM))
 
@@ -171,15 +169,16 @@ def _bases(clauses: Sequence[ColumnElement]) -> Subquery:
     is_stored_zone = and_(DERIVED.c.name == literal_column(f"'{ZONE}'"), DERIVED.c.value == zone)
     in_this_zone = select(DERIVED.c.name).where(is_stored_zone).exists()
 
-    def last_start(bound: str) -> ColumnElement:
-        found = select(func.max(kept.c.start)).where(
-            kept.c.machine_id == machines.c.id, kept.c.start <= window_bound(bound), kept.c.is_claimed.is_(False)
-        )
-        return found.where(in_this_zone).correlate(machines).scalar_subquery()
+    def one_start(function: Callable[[ColumnElement], ColumnElement], *conditions: ColumnElement) -> ColumnElement:
+        is_usable = (kept.c.machine_id == machines.c.id, kept.c.is_claimed.is_(False), in_this_zone)
+        return select(function(kept.c.start)).where(*is_usable, *conditions).correlate(machines).scalar_subquery()
 
-    first_month = window_bound("first_month")
+    first_month, last_month = window_bound("first_month"), window_bound("last_month")
     found = select(
-        machines.c.id, last_start("from").label("base_before"), last_start("last_month").label("base_after")
+        machines.c.id,
+        one_start(func.max, kept.c.start <= window_bound("from")).label("base_before"),
+        one_start(func.max, kept.c.start <= last_month).label("base_after"),
+        one_start(func.min, kept.c.start >= first_month, kept.c.start <= last_month).label("first_summed"),
     ).where(*clauses)
     base = found.subquery()
     after = case((base.c.base_after > first_month, base.c.base_after), else_=first_month)
@@ -266,27 +265,24 @@ def _after_summed_months(bases: Subquery, at: ColumnElement) -> list[ColumnEleme
     return [at >= bases.c.after, at < bases.c.after_ends]
 
 
-def _carried_stops(engine: Engine, bases: Subquery) -> Select:
+def _months(engine: Engine, bases: Subquery, *, by_month: bool) -> Select:
+    """Select the months at which sums and carried stops are read: the bases, and the first of the summed months.
+
+    `by_month` selects all months between the bases.
+    """
     kept = RELIABILITY_MONTHS
-    is_base = or_(kept.c.start == bases.c.base_before, kept.c.start == bases.c.base_after)
-    return _fact(kept.c.machine_id, BASE, engine.microseconds(kept.c.start), None, kept.c.carried).select_from(
-        bases.join(kept, and_(kept.c.machine_id == bases.c.id, is_base))
+    if by_month:
+        first = func.coalesce(bases.c.base_before, window_bound("first_month"))
+        is_read = and_(kept.c.start >= first, kept.c.start <= bases.c.base_after)
+    else:
+        is_read = kept.c.start.in_([bases.c.base_before, bases.c.base_after, bases.c.first_summed])
+    blank, text = literal_column("' '"), literal_column("''", Text)
+    for name in Sums._fields:
+        text = text.concat(cast(kept.c[name], Text)).concat(blank)
+    text = text.concat(func.coalesce(kept.c.carried, literal_column("''")))
+    return _fact(kept.c.machine_id, MONTH, engine.microseconds(kept.c.start), None, text).select_from(
+        bases.join(kept, and_(kept.c.machine_id == bases.c.id, is_read, kept.c.is_claimed.is_(False)))
     )
-
-
-def _sums(engine: Engine, bases: Subquery, *, by_month: bool) -> Select:
-    kept, blank = RELIABILITY_MONTHS, literal_column("' '")
-    text: ColumnElement = literal_column("''", Text)
-    for name in SUMMED:
-        number = kept.c[name] if by_month else cast(func.sum(kept.c[name]), BigInteger)
-        text = text.concat(cast(number, Text)).concat(blank)
-    text = text.concat(func.coalesce(kept.c.carried, literal_column("''"))) if by_month else text
-    start = engine.microseconds(kept.c.start) if by_month else None
-    summed = and_(kept.c.start >= window_bound("first_month"), kept.c.start < bases.c.base_after)
-    found = _fact(kept.c.machine_id, SUMS, start, None, text).select_from(
-        bases.join(kept, and_(kept.c.machine_id == bases.c.id, kept.c.is_claimed.is_(False), summed))
-    )
-    return found if by_month else found.group_by(kept.c.machine_id)
 
 
 def _counted_logs(logs: FromClause) -> list[ColumnElement]:

@@ -73,64 +73,68 @@ class Stretch:
         return merge([*carried, *((stop.start, stop.end) for stop in self.stops if stop.kind in kinds)])
 
 
-class MonthSums(NamedTuple):
-    """The sums of one month of a machine, or of several from `start` on: times in microseconds, and counts."""
-
-    start: int
-    down: int
-    unplanned: int
-    failure: int
-    failures: int
-    repairs: int
-    repair: int
-
-
-@dataclass
-class Machine:
-    """The data of a machine from which its figures in a window are computed.
-
-    The stretches and the months of the sums do not overlap; in the rest of the window the machine had no stop.
-    `open_counts` pairs instants at which sums begin or end with the number of stops that are open then.
-    """
-
-    first_sign: int
-    in_service: Intervals
-    stretches: list[Stretch] = field(default_factory=list)
-    sums: list[MonthSums] = field(default_factory=list)
-    open_counts: list[tuple[int, int]] = field(default_factory=list)
-
-
-class Figures(NamedTuple):
-    """The figures of one window: times in microseconds, and counts.
+class Sums(NamedTuple):
+    """What the stops and failures of some time add up to: times in microseconds, and counts.
 
     `unplanned` is the time that failure and external stops cover; `repair` is the length of the stops that `repairs`
     counts.
     """
 
-    required: int = 0
     down: int = 0
     unplanned: int = 0
     failure: int = 0
     failures: int = 0
     repairs: int = 0
     repair: int = 0
-    open_stops: int = 0
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Return the sums of both times."""
+        return Sums(*(mine + others for mine, others in zip(self, other, strict=True)))
+
+    def minus(self, earlier: "Sums") -> "Sums":
+        """Return the sums of the time that is left without an earlier part."""
+        return Sums(*(mine - before for mine, before in zip(self, earlier, strict=True)))
+
+
+@dataclass
+class Machine:
+    """The data of a machine from which its figures in a window are computed.
+
+    `sums` pairs the start of a month, or of several, with its sums. The stretches and these months do not overlap; in
+    the rest of the window the machine had no stop. `open_counts` pairs instants at which sums begin or end with the
+    number of stops that are open then.
+    """
+
+    first_sign: int
+    in_service: Intervals
+    stretches: list[Stretch] = field(default_factory=list)
+    sums: list[tuple[int, Sums]] = field(default_factory=list)
+    open_counts: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Figures(NamedTuple):
+    """The figures of one window: times in microseconds, and counts."""
+
+    required: int
+    sums: Sums
+    open_stops: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the members of a group: times in seconds, and the quotients."""
-        operating = self.required - self.down
+        sums = self.sums
+        operating = self.required - sums.down
         return {
             "required_time": seconds(self.required),
             "operating_time": seconds(operating),
-            "down_time": seconds(self.down),
-            "failure_time": seconds(self.failure),
-            "external_time": seconds(self.unplanned - self.failure),
-            "planned_time": seconds(self.down - self.unplanned),
-            "failures": self.failures,
-            "mtbf": seconds(operating, self.failures) if self.failures else None,
-            "mttr": seconds(self.repair, self.repairs) if self.repairs else None,
+            "down_time": seconds(sums.down),
+            "failure_time": seconds(sums.failure),
+            "external_time": seconds(sums.unplanned - sums.failure),
+            "planned_time": seconds(sums.down - sums.unplanned),
+            "failures": sums.failures,
+            "mtbf": seconds(operating, sums.failures) if sums.failures else None,
+            "mttr": seconds(sums.repair, sums.repairs) if sums.repairs else None,
             "availability": _quotient(operating, self.required),
-            "technical_availability": _quotient(operating, operating + self.failure),
+            "technical_availability": _quotient(operating, operating + sums.failure),
             "open_stops": self.open_stops,
         }
 
@@ -151,8 +155,8 @@ class FigureSums:
         self._required.add(required)
         for stretch in machine.stretches:
             self._add_stretch(stretch, required)
-        for sums in machine.sums:
-            self._add_sums(sums)
+        for start_of_month, sums in machine.sums:
+            self._add_sums(start_of_month, sums)
         for instant, count in machine.open_counts:
             self._open_stops.add(self._windows.ends_within(instant - 1, instant + 1), count)
 
@@ -175,8 +179,8 @@ class FigureSums:
         """Return the positions of the windows whose end lies in the stretch, its own end included, and in a stop."""
         return self._windows.ends_within(max(start, stretch.start), min(end, stretch.end + 1))
 
-    def _add_sums(self, sums: MonthSums) -> None:
-        position = self._windows.position_of(sums.start)
+    def _add_sums(self, start: int, sums: Sums) -> None:
+        position = self._windows.position_of(start)
         if position is None:
             return
         for covered, time in (
@@ -191,10 +195,9 @@ class FigureSums:
 
     def figures(self) -> Iterator[Figures]:
         """Yield the figures of each window."""
-        times = (self._required, self._down, self._unplanned, self._failure)
-        counts = (self._failures, self._repairs, self._repair, self._open_stops.totals())
-        for values in zip(*(covered.totals() for covered in times), *counts, strict=True):
-            yield Figures(*values)
+        times = (covered.totals() for covered in (self._down, self._unplanned, self._failure))
+        sums = map(Sums, *times, self._failures, self._repairs, self._repair)
+        return map(Figures, self._required.totals(), sums, self._open_stops.totals())
 
     def _count_failures(self, stretch: Stretch, stops: Intervals) -> None:
         for start, end in stops:

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from machine_monitor.services.projections.reliability import carried, facts
-from machine_monitor.services.projections.reliability.carried import NOTHING, CarriedStops, Stop
+from machine_monitor.services.projections.reliability.carried import CarriedStops, Stop
 from machine_monitor.services.projections.reliability.facts import Fact, FactWindow
-from machine_monitor.services.projections.reliability.figures import Machine, MonthSums, Stretch
+from machine_monitor.services.projections.reliability.figures import Machine, Stretch, Sums
 from machine_monitor.services.projections.reliability.intervals import FOREVER, Interval, Intervals
 
 CREATIONS = ("create", "import")
@@ -24,27 +25,35 @@ class ServiceEntry(NamedTuple):
     after: bool | None
 
 
+class MonthRow(NamedTuple):
+    """What is kept about all time before the start of a month: its sums, and the stops that last until then or longer.
+
+    The start is in microseconds since 1970.
+    """
+
+    start: int
+    sums: Sums
+    carried: CarriedStops
+
+
 @dataclass
 class MachineFacts:
-    """The facts of one machine. `bases` has the carried stops by the instant over which they are carried."""
+    """The facts of one machine."""
 
     is_in_service_now: bool = True
     signs: list[int] = field(default_factory=list)
     entries: list[ServiceEntry] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
-    bases: dict[int, CarriedStops] = field(default_factory=dict)
-    sums: list[MonthSums] = field(default_factory=list)
-    open_counts: list[tuple[int, int]] = field(default_factory=list)
+    months: list[MonthRow] = field(default_factory=list)
 
-    def add(self, fact: Fact, first_month: int) -> None:
-        """Add a fact; sums without a start are those of all months from `first_month` on."""
-        if fact.kind == facts.SUMS:
-            self._add_sums(fact, first_month)
-        elif fact.start is None:
+    def add(self, fact: Fact) -> None:
+        """Add a fact."""
+        if fact.start is None:
             return
-        elif fact.kind == facts.BASE:
-            self.bases[fact.start] = carried.from_text(fact.text)
+        if fact.kind == facts.MONTH and fact.text is not None:
+            *sums, stops = fact.text.split(" ", len(Sums._fields))
+            self.months.append(MonthRow(fact.start, Sums(*map(int, sums)), carried.from_text(stops or None)))
         elif fact.kind == facts.SIGN_OF_LIFE:
             self.signs.append(fact.start)
         elif fact.kind == facts.FAILURE:
@@ -57,31 +66,26 @@ class MachineFacts:
             if change is not None:
                 self.entries.append(ServiceEntry(fact.end, fact.start, op in CREATIONS, *change))
 
-    def _add_sums(self, fact: Fact, first_month: int) -> None:
-        assert fact.text is not None
-        *numbers, stops = fact.text.split(" ", len(facts.SUMMED))
-        start = first_month if fact.start is None else fact.start
-        self.sums.append(MonthSums(start, *map(int, numbers)))
-        if start > first_month and stops:
-            self.open_counts.append((start, carried.from_text(stops).count_open()))
+    def last_month(self, until: int) -> MonthRow | None:
+        """Return the last of the months that begin at an instant or before."""
+        return max((month for month in self.months if month.start <= until), default=None)
 
     def machine_in(self, start: int, end: int) -> Machine:
         """Return the machine in the window [start, end), without any sums."""
-        base = max((base for base in self.bases if base <= start), default=None)
-        return Machine(0, self._in_service(), [self._stretch(start, end, base)])
+        return Machine(0, self._in_service(), [self._stretch(start, end, self.last_month(start))])
 
     def machine(self, window: FactWindow) -> Machine:
         """Return the machine in the window."""
         start, end, first_month = window.microseconds
-        first_sign, open_counts = min(self.signs, default=FOREVER), [*self.open_counts]
-        found = Machine(first_sign, self._in_service(), sums=self.sums, open_counts=open_counts)
+        found = Machine(min(self.signs, default=FOREVER), self._in_service())
         if start < first_month:
-            before = max((base for base in self.bases if base <= start), default=None)
-            found.stretches.append(self._stretch(start, first_month, before))
-        last = max(self.bases, default=None)
-        if last is not None and last > first_month:
-            found.open_counts.append((last, self.bases[last].count_open()))
-        rest = first_month if last is None else max(first_month, last)
+            found.stretches.append(self._stretch(start, first_month, self.last_month(start)))
+        # Each month's sums are those until the next row, less those until its own.
+        months = sorted(month for month in self.months if month.start >= first_month)
+        found.sums = [(month.start, later.sums.minus(month.sums)) for month, later in pairwise(months)]
+        found.open_counts = [(month.start, month.carried.count_open()) for month in months if month.start > first_month]
+        last = self.last_month(end)
+        rest = first_month if last is None else max(first_month, last.start)
         if rest < end:
             found.stretches.append(self._stretch(rest, end, last))
         return found
@@ -89,21 +93,22 @@ class MachineFacts:
     def _in_service(self) -> Intervals:
         return service_intervals(self.entries, is_in_service_now=self.is_in_service_now)
 
-    def _stretch(self, start: int, end: int, base: int | None) -> Stretch:
-        stops = [stop for stop in self.stops if stop.start < end and (base is None or base <= stop.start)]
-        return Stretch(start, end, stops, self.failures, base, NOTHING if base is None else self.bases[base])
+    def _stretch(self, start: int, end: int, base: MonthRow | None) -> Stretch:
+        if base is None:
+            return Stretch(start, end, [stop for stop in self.stops if stop.start < end], self.failures)
+        stops = [stop for stop in self.stops if base.start <= stop.start < end]
+        return Stretch(start, end, stops, self.failures, base.start, base.carried)
 
 
 def read_machines(
     rows: Iterable[Sequence], window: FactWindow, in_service_now: Mapping[int, Any]
 ) -> dict[int, Machine]:
     """Return the machines in the window, by id."""
-    first_month = window.microseconds[2]
     found = {machine_id: MachineFacts(is_in_service(now)) for machine_id, now in in_service_now.items()}
     for fact in map(Fact._make, rows):
         # A machine that was created after `machines_statement` ran is not known.
         if fact.machine_id in found:
-            found[fact.machine_id].add(fact, first_month)
+            found[fact.machine_id].add(fact)
     return {machine_id: each.machine(window) for machine_id, each in found.items()}
 
 

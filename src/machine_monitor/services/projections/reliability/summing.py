@@ -26,11 +26,11 @@ from machine_monitor.query import calendar
 from machine_monitor.query.language.times import EARLIEST
 from machine_monitor.services.projections import counters
 from machine_monitor.services.projections.reliability import carried, facts, months
-from machine_monitor.services.projections.reliability.carried import NOTHING, CarriedStops
+from machine_monitor.services.projections.reliability.carried import NOTHING
 from machine_monitor.services.projections.reliability.facts import Fact, FactWindow
-from machine_monitor.services.projections.reliability.figures import Figures, FigureSums
+from machine_monitor.services.projections.reliability.figures import FigureSums, Sums
 from machine_monitor.services.projections.reliability.intervals import Windows
-from machine_monitor.services.projections.reliability.reading import MachineFacts, is_in_service
+from machine_monitor.services.projections.reliability.reading import MachineFacts, MonthRow, is_in_service
 from machine_monitor.services.projections.reliability.rows import MAX_ROWS
 
 logger = logging.getLogger(__name__)
@@ -38,22 +38,7 @@ logger = logging.getLogger(__name__)
 BATCH = 20
 INTERVAL_SECONDS = 60.0
 NO_LIMIT = 1 << 62
-NO_FIGURES = Figures()
-
-
-class MonthRow(NamedTuple):
-    """The figures of a machine in the month from `start` on, and the stops carried over its start."""
-
-    start: int
-    figures: Figures
-    carried: CarriedStops
-
-    def values(self, engine: Engine, machine_id: int) -> dict[str, Any]:
-        """Return the values of the columns."""
-        summed = {name: getattr(self.figures, name) for name in facts.SUMMED}
-        start = _to_db(engine, months.to_datetime(self.start))
-        kept = {"machine_id": machine_id, "start": start, "is_claimed": False, "carried": self.carried.to_text()}
-        return {**summed, **kept}
+NOTHING_YET = MonthRow(0, Sums(), NOTHING)
 
 
 class Summed(NamedTuple):
@@ -114,26 +99,15 @@ def find_wrong_sums(tx: Transaction) -> list[int]:
     return [
         machine_id
         for machine_id, rows in stored.items()
-        if _read_columns(rows) != _read_columns(_right_rows(tx, machine_id, months.to_datetime(rows[-1][0]), zone))
+        if rows != _right_rows(tx, machine_id, months.to_datetime(rows[-1][0]), zone)
     ]
-
-
-def _read_columns(rows: Sequence[tuple]) -> list[tuple]:
-    """Return the columns that requests read of a machine's rows: of the last row only `start` and `carried`.
-
-    A write deletes the rows after it, and leaves its sums as they are.
-    """
-    *others, last = rows
-    return [*others, (last[0], last[-1])]
 
 
 def _right_rows(tx: Transaction, machine_id: int, until: datetime, zone: ZoneInfo) -> list[tuple]:
     found = _read_facts(tx, machine_id, FactWindow(EARLIEST, until, until, EARLIEST, zone), limit=None)
     assert found is not None
-    return [
-        (row.start, *(getattr(row.figures, name) for name in facts.SUMMED), row.carried.to_text())
-        for row in _month_rows(found, calendar.epoch_microseconds(until), zone)
-    ]
+    rows = _month_rows(found, calendar.epoch_microseconds(until), zone)
+    return [(row.start, *row.sums, row.carried.to_text()) for row in rows]
 
 
 def _sum_up(tx: Transaction, machine_id: int, until: datetime, zone: ZoneInfo) -> Summed:
@@ -157,29 +131,30 @@ def _read_facts(tx: Transaction, machine_id: int, window: FactWindow, *, limit: 
         return None
     found = MachineFacts(is_in_service_now=is_in_service(*tx.execute(_in_service_statement(tx.engine), binds)[0]))
     for fact in map(Fact._make, rows):
-        found.add(fact, 0)
+        found.add(fact)
     return found
 
 
 def _month_rows(found: MachineFacts, until: int, zone: ZoneInfo) -> Iterator[MonthRow]:
     """Yield the rows of the months that have stops or failures, and the last one, that of `until`."""
-    base, before = max(found.bases.items(), default=(None, NOTHING))
-    first = min([*found.failures, *(stop.start for stop in found.stops)], default=until) if base is None else base
+    base = found.last_month(until)
+    first = base.start if base else min([*found.failures, *(stop.start for stop in found.stops)], default=until)
     starts = [*months.months_between(months.to_datetime(first), months.to_datetime(until), zone), until]
-    carried_over = carried.carry(before, found.stops, starts)
-    for start, figures, stops in zip(starts, _figures_by_month(found, starts), carried_over, strict=True):
-        if start == until or (figures, stops) != (NO_FIGURES, NOTHING):
-            yield MonthRow(start, figures, stops)
+    sums, stops_before = (base or NOTHING_YET)[1:]
+    carried_over = carried.carry(stops_before, found.stops, starts)
+    for start, of_month, stops in zip(starts, _sums_by_month(found, starts), carried_over, strict=True):
+        if start == until or (of_month, stops) != (Sums(), NOTHING):
+            yield MonthRow(start, sums, stops)
+        sums = sums.plus(of_month)
 
 
-def _figures_by_month(found: MachineFacts, starts: Sequence[int]) -> Iterator[Figures]:
-    """Yield the figures to keep of each month, and none for the last one, which is not over."""
+def _sums_by_month(found: MachineFacts, starts: Sequence[int]) -> Iterator[Sums]:
+    """Yield the sums of each month, and none for the last one, which is not over."""
     if len(starts) > 1:
-        sums = FigureSums(Windows(starts))
-        sums.add(found.machine_in(starts[0], starts[-1]))
-        for figures in sums.figures():
-            yield figures._replace(required=0, open_stops=0)
-    yield NO_FIGURES
+        added = FigureSums(Windows(starts))
+        added.add(found.machine_in(starts[0], starts[-1]))
+        yield from (figures.sums for figures in added.figures())
+    yield Sums()
 
 
 def _find_batch(tx: Transaction, now: datetime) -> Batch:
@@ -192,10 +167,9 @@ def _find_batch(tx: Transaction, now: datetime) -> Batch:
 
 def _claim(tx: Transaction, batch: Batch) -> None:
     tx.acquire_history_lock()
-    nothing = dict.fromkeys(facts.SUMMED, 0)
     start = _to_db(tx.engine, batch.until)
     rows = [
-        {"machine_id": machine_id, "start": start, "is_claimed": True, "carried": batch.claim, **nothing}
+        {"machine_id": machine_id, "start": start, "is_claimed": True, "carried": batch.claim, **Sums()._asdict()}
         for machine_id in batch.machine_ids
     ]
     tx.execute_many(_claim_statement(tx.engine), rows)
@@ -209,7 +183,12 @@ def _write(tx: Transaction, batch: Batch, summed: Sequence[Summed]) -> None:
     for machine_id, base, rows in summed:
         if machine_id in claimed:
             tx.execute(_delete_statement(tx.engine), {"machine": machine_id, "base": _to_db(tx.engine, base)})
-            tx.execute_many(_insert_statement(tx.engine), [row.values(tx.engine, machine_id) for row in rows])
+            tx.execute_many(_insert_statement(tx.engine), [_columns(tx.engine, machine_id, row) for row in rows])
+
+
+def _columns(engine: Engine, machine_id: int, row: MonthRow) -> dict[str, Any]:
+    kept = {"machine_id": machine_id, "start": _to_db(engine, months.to_datetime(row.start)), "is_claimed": False}
+    return {**kept, **row.sums._asdict(), "carried": row.carried.to_text()}
 
 
 def _to_db(engine: Engine, instant: datetime) -> Any:
@@ -236,7 +215,7 @@ def _last_start_statement(engine: Engine) -> Statement:
 @cache
 def _stored_rows_statement(engine: Engine) -> Statement:
     kept = RELIABILITY_MONTHS
-    columns = [kept.c.machine_id, engine.microseconds(kept.c.start), *(kept.c[name] for name in facts.SUMMED)]
+    columns = [kept.c.machine_id, engine.microseconds(kept.c.start), *(kept.c[name] for name in Sums._fields)]
     query = select(*columns, kept.c.carried).where(kept.c.is_claimed.is_(False))
     return compile_statement(engine, query.order_by(kept.c.machine_id, kept.c.start))
 
