@@ -13,7 +13,7 @@ from benchmarks.sections import reads, statements
 from benchmarks.targets import LIMIT, NAIVE, PRODUCT, Target
 from machine_monitor.database import database_urls
 from machine_monitor.database.engines import POSTGRESQL
-from machine_monitor.database.engines.postgresql.driver import query_settings
+from machine_monitor.database.engines.postgresql.readers import query_settings
 from machine_monitor.database.statements import Statement
 
 

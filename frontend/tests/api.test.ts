@@ -90,3 +90,22 @@ test.each([1, 2, 7, 1_000])('events are read from parts of %i bytes', async (byt
   ]);
   expect(received).toBeGreaterThan(0);
 });
+
+test('a read asks for the highest position that was seen, until the history is replaced', async () => {
+  const { readAfter } = await import('../src/api/readAfter');
+  const asked = (): string | null => {
+    const request = new Request('https://example.org/logs');
+    readAfter.addTo(request);
+    return request.headers.get('X-Read-After');
+  };
+  expect(asked()).toBeNull();
+  readAfter.observeResponse(new Response('', { headers: { 'X-Read-After': '1/A0' } }));
+  for (const lower of ['0/FFFFFFFF', '1/9F', undefined, null]) readAfter.observe(lower);
+  expect(asked()).toBe('1/A0');
+  for (const higher of ['1/100', '10/0']) {
+    readAfter.observe(higher);
+    expect(asked()).toBe(higher);
+  }
+  readAfter.forget();
+  expect(asked()).toBeNull();
+});

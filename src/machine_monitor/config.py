@@ -75,6 +75,10 @@ class Settings(BaseSettings):
         default="sqlite:///machine-monitor.db",
         description="The database: an SQLite or PostgreSQL URL.",
     )
+    database_read_url: str = Field(
+        default="",
+        description="A standby of the PostgreSQL server, which answers lists and other reads. Default: none.",
+    )
     host: str = Field(default="127.0.0.1", description="The address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port that `serve` listens on.")
     root_path: Annotated[str, BeforeValidator(_parse_root_path)] = Field(

@@ -2,6 +2,7 @@ import { ROOT_PATH } from '../device/rootPath';
 import type { Change } from './events.svelte';
 import { api, data, unauthorized } from './client';
 import { ApiError, errorFromResponse, isAborted } from './error';
+import { readAfter } from './readAfter';
 import { readEvents, type StreamEvent } from './eventStream';
 
 const FIRST_DELAY_MS = 1_000;
@@ -90,7 +91,11 @@ export class ChangeStream {
     }
     this.#position = id ?? this.#position;
     this.#reloadIfNeeded();
-    if (name === 'change') this.#receiver.tell(JSON.parse(data) as Change);
+    if (name === 'change') {
+      const change = JSON.parse(data) as Change;
+      readAfter.observe(change.read_after);
+      this.#receiver.tell(change);
+    }
     return true;
   }
 
@@ -114,6 +119,7 @@ export class ChangeStream {
   }
 
   #forgetPosition(): void {
+    readAfter.forget();
     this.#position = null;
     this.#hasMissedChanges = true;
   }

@@ -2,6 +2,7 @@ import createClient, { type Middleware } from 'openapi-fetch';
 import { ROOT_PATH } from '../device/rootPath';
 import { ApiError, errorFromResponse, isAborted } from './error';
 import { network } from './network.svelte';
+import { readAfter } from './readAfter';
 import { serverTime } from './serverTime.svelte';
 import type { components, paths } from './schema';
 
@@ -89,12 +90,14 @@ async function send(request: Request): Promise<Response> {
   return timedFetch(retry);
 }
 
-/** Fetch, and compare the clocks of this device and of the service. */
+/** Fetch, and learn from the response: the clock of the service, and how far its database has come. */
 async function timedFetch(request: Request): Promise<Response> {
+  if (request.method === 'GET') readAfter.addTo(request);
   const sent = Date.now();
   // `AbortSignal.any` is missing in browsers from before 2024.
   const canLimit = request.method === 'GET' && 'any' in AbortSignal;
   const response = await network.track(canLimit ? fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(READ_TIMEOUT_MS)]) }) : fetch(request));
+  readAfter.observeResponse(response);
   serverTime.observe(response.headers.get('date'), sent, Date.now());
   return response;
 }

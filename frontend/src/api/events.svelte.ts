@@ -6,6 +6,8 @@ export interface Change {
   resource: string;
   key: string;
   user: string | null;
+  /** Present if a standby answers reads. */
+  read_after?: string;
 }
 
 interface Listener {

@@ -1,4 +1,4 @@
-import { readLocal, writeLocal } from './localStorage';
+import { readLocal, writeLocal } from '../device/localStorage';
 
 // Browsers hold the offset under this key: a phone whose clock is wrong may start without network.
 const KEY = 'mm.clockOffset';

@@ -1,6 +1,6 @@
 import { api, csrf, data, unauthorized, type Me, type Role, type Schemas, type User } from './client';
 import { ApiError, asApiError } from './error';
-import { readLocal, removeLocal, writeLocal } from './localStorage';
+import { readLocal, removeLocal, writeLocal } from '../device/localStorage';
 
 /** The last user of this browser. Without network the console continues as this user; the outbox sends what they write later. */
 export const SESSION_KEY = 'mm.me';

@@ -1,5 +1,5 @@
 import { api, data, type LogType } from './client';
-import { readLocal, writeLocal } from './localStorage';
+import { readLocal, writeLocal } from '../device/localStorage';
 
 const TIMEZONE_KEY = 'mm.timezone';
 const TYPES_KEY = 'mm.types';

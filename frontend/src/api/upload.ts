@@ -1,6 +1,7 @@
 import { csrf, unauthorized } from './client';
 import { ApiError, errorFromResponse } from './error';
 import { network } from './network.svelte';
+import { readAfter } from './readAfter';
 import { ROOT_PATH } from '../device/rootPath';
 
 // The service hashes and inspects a file before it responds. A request that made no progress for longer is lost.
@@ -68,6 +69,7 @@ function transfer({ method, path, body, onProgress, signal }: Upload): Promise<R
     request.onerror = request.onabort = fail;
     request.onload = () => {
       end();
+      readAfter.observe(request.getResponseHeader('X-Read-After'));
       const retryAfter = request.getResponseHeader('Retry-After');
       resolve(new Response(request.responseText, { status: request.status, headers: retryAfter ? { 'Retry-After': retryAfter } : {} }));
     };

@@ -1,4 +1,4 @@
-import { readLocal, removeLocal, writeLocal } from '../api/localStorage';
+import { readLocal, removeLocal, writeLocal } from './localStorage';
 import { storageName } from './rootPath';
 
 const LEASE_MS = 10_000;

@@ -1,4 +1,4 @@
-import { readLocalText, writeLocalText } from '../api/localStorage';
+import { readLocalText, writeLocalText } from '../device/localStorage';
 import { site } from '../api/site.svelte';
 import type { Messages } from './en';
 import { Formats } from './formats';

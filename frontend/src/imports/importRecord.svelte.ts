@@ -1,5 +1,5 @@
 import { ApiError, asApiError, type Problem } from '../api/error';
-import { readLocal, removeLocal, writeLocal } from '../api/localStorage';
+import { readLocal, removeLocal, writeLocal } from '../device/localStorage';
 import { status } from '../shell/status.svelte';
 import type { Mapping } from './mapping/mapping';
 import { followImport, proposeMapping, putMapping, readImport, startImport, type Import, type ReadOptions } from './requests';

@@ -1,5 +1,5 @@
 import { copies, earlyResponses, type Copy } from '../api/client';
-import { readLocal } from '../api/localStorage';
+import { readLocal } from '../device/localStorage';
 import { ROOT_PATH, storageName } from '../device/rootPath';
 import { serverTime } from '../api/serverTime.svelte';
 import { session, SESSION_KEY } from '../api/session.svelte';

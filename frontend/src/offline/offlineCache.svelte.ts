@@ -1,6 +1,6 @@
 import { api, data } from '../api/client';
 import { ApiError } from '../api/error';
-import { readLocal, removeLocal, writeLocal } from '../api/localStorage';
+import { readLocal, removeLocal, writeLocal } from '../device/localStorage';
 import { network } from '../api/network.svelte';
 import { serverTime } from '../api/serverTime.svelte';
 import { session } from '../api/session.svelte';

@@ -1,4 +1,4 @@
-import { readLocalText, writeLocalText } from '../api/localStorage';
+import { readLocalText, writeLocalText } from '../device/localStorage';
 
 export type ThemeChoice = 'auto' | 'light' | 'dark';
 

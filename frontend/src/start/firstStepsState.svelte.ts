@@ -1,4 +1,4 @@
-import { readLocalText, writeLocalText } from '../api/localStorage';
+import { readLocalText, writeLocalText } from '../device/localStorage';
 
 const VISIBILITY_KEY = 'mm.first-steps';
 const LABELS_KEY = 'mm.labels-printed';

@@ -84,6 +84,7 @@ EXPOSED = (
     "Retry-After",
     "WWW-Authenticate",
     "Warning",
+    "X-Read-After",
     "X-Request-ID",
     "X-Total-Count",
 )
@@ -166,7 +167,11 @@ def _create_state(app: FastAPI, settings: Settings, traces: tracing.Tracing | No
     app.state.traces = traces
     create_database = Database if traces is None else traces.database
     app.state.database = create_database(
-        settings.database_url, settings.query_timeout, metrics.WRITE_BATCH_SIZE.observe
+        settings.database_url,
+        settings.query_timeout,
+        metrics.WRITE_BATCH_SIZE.observe,
+        settings.database_read_url,
+        metrics.count_read,
     )
     app.state.outgoing = OutgoingBodies()
     app.state.response_cache = ResponseCache(settings.cache_size)

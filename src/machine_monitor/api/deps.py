@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from machine_monitor.api.access import Client, caller_of, user_of
+from machine_monitor.api.access import Client, caller_of, head_hash_of, user_of
 from machine_monitor.api.serving.proxies.root_path import route_path_of
-from machine_monitor.database import instants
+from machine_monitor.database import instants, read_point
 from machine_monitor.database.connect import Database
+from machine_monitor.database.read_point import ReadPoint
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.models import DELETED_LOGS, LOGS, USERS
 from machine_monitor.query.language.parser import (
@@ -31,6 +32,9 @@ from machine_monitor.services.projections.reports.report import ReportQuery, par
 from machine_monitor.services.records.preconditions import Preconditions, parse_entity_tags
 from machine_monitor.services.tabular.exports import Format
 
+# The header with which a client asks for its own writes, and the key of the ASGI scope for the `ReadPoint`.
+READ_AFTER = "X-Read-After"
+READ_POINT = "read_point"
 DELETED_RECORDS = {LOGS.name: DELETED_LOGS}
 
 
@@ -50,6 +54,19 @@ class SignInContext:
 def database_of(request: Request) -> Database:
     """Return the application's database, as the user of the request shares it with others."""
     return request.app.state.database.for_user(user_of(request))
+
+
+def reading_database_of(request: Request) -> Database:
+    """Return the database for a read that a standby may answer, if it has what the client has seen."""
+    point = ReadPoint(read_point.parse_position(request.headers.get(READ_AFTER)), head_hash_of(request))
+    request.scope[READ_POINT] = point
+    return database_of(request).reading_from(point)
+
+
+def is_current(request: Request) -> bool:
+    """Whether all that was read for this request belongs to the state of `head_hash_of`."""
+    point: ReadPoint | None = request.scope.get(READ_POINT)
+    return point is None or point.is_current
 
 
 def time_context_of(request: Request) -> TimeContext:
@@ -148,6 +165,7 @@ def selection_of(resource: Resource) -> Any:
 
 NoParameters = Annotated[None, Depends(no_parameters)]
 Db = Annotated[Database, Depends(database_of)]
+ReadDb = Annotated[Database, Depends(reading_database_of)]
 Now = Annotated[TimeContext, Depends(time_context_of)]
 PreconditionsDep = Annotated[Preconditions, Depends(preconditions_of)]
 CurrentUser = Annotated[Caller, Depends(caller_of)]

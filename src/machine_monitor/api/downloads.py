@@ -10,7 +10,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db, Now, export_of
+from machine_monitor.api.deps import Now, ReadDb, export_of
 from machine_monitor.api.openapi.documents import export_operation
 from machine_monitor.api.streaming import TimedStreamingResponse
 from machine_monitor.errors import RangeNotSatisfiable
@@ -41,7 +41,7 @@ def add_export_routes(router: APIRouter, resource: Resource) -> None:
 
 
 def _endpoint(resource: Resource, form: Format) -> Callable[..., Coroutine[Any, Any, Response]]:
-    async def export(query: Annotated[ListQuery, export_of(resource, form)], now: Now, database: Db) -> Response:
+    async def export(query: Annotated[ListQuery, export_of(resource, form)], now: Now, database: ReadDb) -> Response:
         chunks = form.write(Export(database, query, now.zone))
         name = f"{resource.name}-{now.today}.{form.suffix}"
         # An export may be the whole site: no browser may keep it after the user has signed out.

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from machine_monitor.api.access import action_of, authorize, denial_statuses, security_of
 from machine_monitor.api.bodies import read_body
+from machine_monitor.api.deps import READ_AFTER
 from machine_monitor.api.openapi.documents import problem_responses
 from machine_monitor.api.serving import uploads
 from machine_monitor.api.serving.proxies.root_path import route_path_of
@@ -93,7 +94,10 @@ class Route(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
-                return await respond(request)
+                response = await respond(request)
+                if request.method != "GET" and (position := request.app.state.database.position):
+                    response.headers[READ_AFTER] = position
+                return response
             finally:
                 if uploads.FORM in request.scope:
                     await request.scope[uploads.FORM].discard()

@@ -187,6 +187,7 @@ def _prepare(settings: "Settings") -> "InvitationLink | None":
     Once, before the workers start: one process sets the database up, and an error, such as `BadSetting`, is reported
     once.
     """
+    from machine_monitor.database import database_urls
     from machine_monitor.database.engines.engine import DatabaseReadOnly
     from machine_monitor.services.accounts import invitations
     from machine_monitor.services.projections import counters, maintenance
@@ -196,6 +197,7 @@ def _prepare(settings: "Settings") -> "InvitationLink | None":
 
         check_root_path(settings.root_path)
     with site.database_at(settings.database_url) as database:
+        database_urls.parse_read_url(settings.database_read_url, database.url)
         database.url.require_usable()
         database.hold_service_lock()
         with site.announce_new_file(database):

@@ -23,6 +23,7 @@ FIRST_PAUSE = 0.1
 MAX_PAUSE = 5.0
 NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout)
 REPEATABLE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+READ_AFTER = "X-Read-After"
 REPEATABLE_WITH = frozenset({"Idempotency-Key", "If-Match"})
 
 logger = logging.getLogger("machine_monitor.client")
@@ -36,6 +37,8 @@ class Transport:
     ) -> None:
         self._patience = patience
         headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        # Where a standby answers reads, it must have what this client has written or read.
+        self._read_after = ""
         self._http = httpx2.Client(base_url=url, headers=headers, verify=verify, timeout=timeout)
 
     def close(self) -> None:
@@ -77,9 +80,12 @@ class Transport:
         while True:
             attempts += 1
             wait = pause
+            if self._read_after and request.method == "GET":
+                request.headers[READ_AFTER] = self._read_after
             try:
                 response = self._http.send(request, stream=is_stream)
                 if response.is_success:
+                    self._read_after = response.headers.get(READ_AFTER, self._read_after)
                     return response
                 response.read()
             except LOST as error:

@@ -14,6 +14,7 @@ from machine_monitor.database import database_urls, schema
 from machine_monitor.database.batches import BatchWriter, Results, UnitOfWork
 from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.engines.engine import ConnectionLost
+from machine_monitor.database.read_point import ReadPoint
 from machine_monitor.database.statements import Statement, StatementCache
 from machine_monitor.database.streams import StreamPool
 from machine_monitor.database.transactions import PartialWriteError, Transaction
@@ -39,23 +40,35 @@ class Database:
 
     `on_batch` is called with the number of units of work that share a commit. Users share the reader connections, the
     streams, the write queue and the thread of `compute`: `for_user` returns the database as one of them uses it.
+
+    With `read_url`, a standby answers the queries of `reading_from`; `on_read` is called with whether it has.
     """
 
     def __init__(
-        self, url: str | DatabaseUrl, query_timeout: float = 5.0, on_batch: Callable[[int], None] = lambda _: None
+        self,
+        url: str | DatabaseUrl,
+        query_timeout: float = 5.0,
+        on_batch: Callable[[int], None] = lambda _: None,
+        read_url: str = "",
+        on_read: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.url = url if isinstance(url, DatabaseUrl) else database_urls.parse(url)
         self.engine = self.url.engine
-        self._driver = self.engine.create_driver(self.url.sqlalchemy_url, query_timeout)
+        standby = database_urls.parse_read_url(read_url, self.url)
+        self._driver = self.engine.create_driver(
+            self.url.sqlalchemy_url, query_timeout, standby.sqlalchemy_url if standby else None
+        )
         self._other_schema = LastingCondition(logger, "The database has the schema of this version again.")
         self._error_translator = _ErrorTranslator(self._driver)
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="write")
         self._batches = BatchWriter(self._transact_batch, self._threads)
         self._streams = StreamPool()
         self._on_batch = on_batch
+        self._on_read = on_read
         self._readers = FairSemaphore(self._driver.readers)
         self._computing = FairSemaphore(1)
         self._user = SYSTEM
+        self._read_point: ReadPoint | None = None
 
     def hold_service_lock(self) -> None:
         """Keep commands from putting another database in place of this one, until it is closed."""
@@ -88,9 +101,28 @@ class Database:
 
     def for_user(self, user: str) -> Self:
         """Return this database with the same connections, on which `user` waits in turn with the other users."""
-        shared = object.__new__(type(self))
-        shared.__dict__.update(self.__dict__, _user=user)
-        return shared
+        return self._sharing(_user=user)
+
+    def reading_from(self, point: ReadPoint) -> Self:
+        """Return this database with the same connections, whose queries a standby may answer."""
+        return self if self._driver.standby is None else self._sharing(_read_point=point)
+
+    @property
+    def position(self) -> str:
+        """A position of the write-ahead log after all commits so far, for `ReadPoint`; empty without a standby."""
+        return self._driver.position
+
+    async def find_position(self) -> str:
+        """Return a position that has all that was read until now, for `ReadPoint`; empty without a standby."""
+        if self._driver.standby is None:
+            return ""
+        with self._error_translator:
+            return await self._driver.find_position()
+
+    @property
+    def standby_seconds_behind(self) -> float | None:
+        """How far the standby was behind the primary at its last answer; None if there is none, or it is not known."""
+        return self._driver.standby and self._driver.standby.seconds_behind
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Return the rows of one query; raises `QueryTimeout`, or `DatabaseBusy` if no reader becomes free.
@@ -98,11 +130,20 @@ class Database:
         If the first column is the JSON of a record, the result may end after MAX_PAGE_BYTES: see `lists.fit_page`.
         """
         with self._error_translator:
-            rows = await self._driver.fetch_inline(statement, values)
+            rows = await self._fetch_from_standby(statement, values)
+            if rows is None:
+                rows = await self._driver.fetch_inline(statement, values)
             if rows is None:
                 async with self._readers.slot(self._user, WAIT_SECONDS):
                     rows = await self._driver.fetch(statement, values)
             return rows
+
+    async def _fetch_from_standby(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
+        if self._read_point is None:
+            return None
+        rows = await self._driver.standby.fetch(self._user, statement, values, self._read_point)
+        self._on_read(rows is not None)
+        return rows
 
     async def compute(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Run a function that computes for milliseconds in a thread, where it does not stall the event loop.
@@ -175,8 +216,18 @@ class Database:
     def _chunks(
         self, statement: Statement, values: Mapping[str, Any], transform: Callable[[Iterable[list[Any]]], Iterable[T]]
     ) -> Generator[T]:
-        with self._error_translator, closing(self._driver.stream(statement, values)) as rows:
-            yield from transform(rows)
+        with self._error_translator:
+            rows = None
+            if self._read_point is not None:
+                rows = self._driver.standby.stream(statement, values, self._read_point)
+                self._on_read(rows is not None)
+            with closing(rows or self._driver.stream(statement, values)) as chunks:
+                yield from transform(chunks)
+
+    def _sharing(self, **changed: Any) -> Self:
+        shared = object.__new__(type(self))
+        shared.__dict__.update(self.__dict__, **changed)
+        return shared
 
     def _transact_once(self, unit: Callable[[Transaction], T]) -> T:
         with self._error_translator, self._write_transaction() as tx:

@@ -73,6 +73,16 @@ def parse(text: str, name: str = "MM_DATABASE_URL") -> DatabaseUrl:
     return DatabaseUrl(engine, url, _redacted(engine, url))
 
 
+def parse_read_url(text: str, primary: DatabaseUrl) -> DatabaseUrl | None:
+    """Parse MM_DATABASE_READ_URL, a standby of the server of `primary`; None if it is empty. Raises `BadSetting`."""
+    if not text:
+        return None
+    found = parse(text, "MM_DATABASE_READ_URL")
+    if POSTGRESQL is not found.engine or POSTGRESQL is not primary.engine:
+        raise BadSetting("MM_DATABASE_READ_URL is for a standby of a PostgreSQL server: remove it.")
+    return found
+
+
 def _not_a_url(name: str) -> str:
     return f"{name} is not a database URL: write sqlite:///file.db or postgresql://user@host/name."
 

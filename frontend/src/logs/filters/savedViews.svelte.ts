@@ -1,4 +1,4 @@
-import { readLocal, writeLocal } from '../../api/localStorage';
+import { readLocal, writeLocal } from '../../device/localStorage';
 
 interface SavedView {
   name: string;

@@ -7,7 +7,7 @@ from fastapi import Depends, Request, Response
 
 from machine_monitor.api import responses
 from machine_monitor.api.access import caller_of, has_ended, needs
-from machine_monitor.api.deps import Db
+from machine_monitor.api.deps import READ_AFTER, Db
 from machine_monitor.api.openapi.documents import feed_operation, stream_operation
 from machine_monitor.api.route import create_router
 from machine_monitor.api.serving.stream_limits import event_stream
@@ -50,13 +50,14 @@ async def list_changes(query: Annotated[ChangesQuery, Depends(changes_query_of)]
 
     Entries about accounts (`resource: accounts`) are shown to admins only.
     """
-    return responses.json_response(await change_feed.fetch(database, query))
+    response = responses.json_response(await change_feed.fetch(database, query))
+    if position := await database.find_position():
+        response.headers[READ_AFTER] = position
+    return response
 
 
 @router.get("/events", dependencies=[needs(READ)], **stream_operation(CHANGES))
-async def follow_changes(
-    request: Request, query: Annotated[ChangesQuery, Depends(events_query_of)], database: Db
-) -> Response:
+async def follow_changes(request: Request, query: Annotated[ChangesQuery, Depends(events_query_of)]) -> Response:
     """Follow the changes as server-sent events.
 
     They are named `change`, and an event's id is `seq-epoch`. Starts after `since`, or after the `Last-Event-ID` that
@@ -68,5 +69,5 @@ async def follow_changes(
     credential 8, and a process 200: one more is 429 `rate-limited`.
     """
     feed: LiveFeed = request.app.state.live_feed
-    events = live_feed.stream_events(database, feed, query, lambda: has_ended(request))
+    events = live_feed.stream_events(feed, query, lambda: has_ended(request))
     return event_stream(request, events)

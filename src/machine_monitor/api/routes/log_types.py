@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from machine_monitor.api import responses
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db, PreconditionsDep, list_query_of, selection_of
+from machine_monitor.api.deps import PreconditionsDep, ReadDb, list_query_of, selection_of
 from machine_monitor.api.openapi.documents import (
     create_operation,
     delete_operation,
@@ -32,7 +32,7 @@ router = create_router("log types")
 
 @router.get("/log-types", dependencies=[needs(READ)], **list_operation(LOG_TYPES))
 async def list_log_types(
-    request: Request, query: Annotated[ListQuery, list_query_of(LOG_TYPES)], database: Db
+    request: Request, query: Annotated[ListQuery, list_query_of(LOG_TYPES)], database: ReadDb
 ) -> Response:
     """List log types."""
     return await conditional.respond_with_page(request, query, lambda: lists.fetch(database, query))
@@ -46,7 +46,10 @@ async def create_log_type(body: LogTypeCreate, write: WriteOnce) -> Response:
 
 @router.get("/log-types/{code}", dependencies=[needs(READ)], **read_operation(LOG_TYPES))
 async def get_log_type(
-    code: Code, selection: Annotated[Selection, selection_of(LOG_TYPES)], preconditions: PreconditionsDep, database: Db
+    code: Code,
+    selection: Annotated[Selection, selection_of(LOG_TYPES)],
+    preconditions: PreconditionsDep,
+    database: ReadDb,
 ) -> Response:
     """Read a log type."""
     return responses.record_response(await records.read(database, LOG_TYPES, code, selection), preconditions, selection)

@@ -11,6 +11,7 @@ from machine_monitor.api.deps import (
     Db,
     ParetoDep,
     PreconditionsDep,
+    ReadDb,
     facets_of,
     list_query_of,
     selection_of,
@@ -53,7 +54,7 @@ router = create_router("logs")
 
 
 @router.get("/logs", dependencies=[needs(READ)], **list_operation(LOGS))
-async def list_logs(request: Request, query: Annotated[ListQuery, list_query_of(LOGS)], database: Db) -> Response:
+async def list_logs(request: Request, query: Annotated[ListQuery, list_query_of(LOGS)], database: ReadDb) -> Response:
     """List interventions.
 
     The newest come first. Filter by any field of the log and of its machine, type and user; search
@@ -85,7 +86,7 @@ async def put_logs(body: LogBulk, write: WriteOnce) -> Response:
 
 
 @router.get("/logs/facets", dependencies=[needs(READ)], **facets_operation(LOGS))
-async def count_logs(request: Request, facets: Annotated[FacetsQuery, facets_of(LOGS)], database: Db) -> Response:
+async def count_logs(request: Request, facets: Annotated[FacetsQuery, facets_of(LOGS)], database: ReadDb) -> Response:
     """Count interventions by the values of some fields.
 
     The most frequent values come first.
@@ -96,7 +97,7 @@ async def count_logs(request: Request, facets: Annotated[FacetsQuery, facets_of(
 
 
 @router.get("/logs/stats", dependencies=[needs(READ)], **stats_operation(LOGS))
-async def measure_logs(request: Request, stats: Annotated[StatsQuery, stats_of(LOGS)], database: Db) -> Response:
+async def measure_logs(request: Request, stats: Annotated[StatsQuery, stats_of(LOGS)], database: ReadDb) -> Response:
     """Count interventions and failures, and sum downtime.
 
     Groups are formed by up to three fields and one calendar unit.
@@ -107,7 +108,7 @@ async def measure_logs(request: Request, stats: Annotated[StatsQuery, stats_of(L
 
 
 @router.get("/logs/pareto", dependencies=[needs(READ)], **pareto_operation(LOGS))
-async def rank_values(query: ParetoDep, database: Db) -> Response:
+async def rank_values(query: ParetoDep, database: ReadDb) -> Response:
     """Rank causes, types, machines or attributes by what they weigh: a Pareto analysis.
 
     Texts that differ only in case, accents and blanks are one value. Cancelled interventions count for nothing.
@@ -119,7 +120,7 @@ async def rank_values(query: ParetoDep, database: Db) -> Response:
 
 @router.get("/logs/{uuid}", dependencies=[needs(READ)], **read_operation(LOGS))
 async def get_log(
-    uuid: Uuid, selection: Annotated[Selection, selection_of(LOGS)], preconditions: PreconditionsDep, database: Db
+    uuid: Uuid, selection: Annotated[Selection, selection_of(LOGS)], preconditions: PreconditionsDep, database: ReadDb
 ) -> Response:
     """Read an intervention. 410 if it was deleted."""
     return responses.record_response(await records.read(database, LOGS, uuid, selection), preconditions, selection)

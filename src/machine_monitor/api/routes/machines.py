@@ -7,7 +7,7 @@ from fastapi import Request, Response
 
 from machine_monitor.api import responses
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import ClientDep, Db, PreconditionsDep, list_query_of, selection_of
+from machine_monitor.api.deps import ClientDep, Db, PreconditionsDep, ReadDb, list_query_of, selection_of
 from machine_monitor.api.downloads import add_export_routes
 from machine_monitor.api.openapi.documents import (
     ANYWHERE,
@@ -39,7 +39,7 @@ LABEL_RESPONSES = {200: {"content": {SVG: {"schema": {"type": "string"}}}}, **pr
 
 @router.get("/machines", dependencies=[needs(READ)], **list_operation(MACHINES))
 async def list_machines(
-    request: Request, query: Annotated[ListQuery, list_query_of(MACHINES)], database: Db
+    request: Request, query: Annotated[ListQuery, list_query_of(MACHINES)], database: ReadDb
 ) -> Response:
     """List machines. Filter by any field, search with `q`, sort, page with cursors."""
     return await conditional.respond_with_page(request, query, lambda: lists.fetch(database, query))
@@ -53,7 +53,10 @@ async def create_machine(body: MachineCreate, write: WriteOnce) -> Response:
 
 @router.get("/machines/{name}", dependencies=[needs(READ)], **read_operation(MACHINES))
 async def get_machine(
-    name: Name, selection: Annotated[Selection, selection_of(MACHINES)], preconditions: PreconditionsDep, database: Db
+    name: Name,
+    selection: Annotated[Selection, selection_of(MACHINES)],
+    preconditions: PreconditionsDep,
+    database: ReadDb,
 ) -> Response:
     """Read a machine. Case is ignored in its name."""
     return responses.record_response(await records.read(database, MACHINES, name, selection), preconditions, selection)

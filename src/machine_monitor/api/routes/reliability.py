@@ -4,7 +4,7 @@ from fastapi import Response
 
 from machine_monitor.api import responses
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db, ReliabilityDep
+from machine_monitor.api.deps import ReadDb, ReliabilityDep
 from machine_monitor.api.openapi.documents import reliability_operation
 from machine_monitor.api.route import create_router
 from machine_monitor.models import LOGS
@@ -15,7 +15,7 @@ router = create_router("reliability")
 
 
 @router.get("/reliability", dependencies=[needs(READ)], **reliability_operation(LOGS))
-async def measure_reliability(query: ReliabilityDep, database: Db) -> Response:
+async def measure_reliability(query: ReliabilityDep, database: ReadDb) -> Response:
     """Measure reliability: MTBF, MTTR and availability.
 
     Groups are formed by up to three fields of the machine and one calendar unit. Every machine that the filters choose

@@ -6,7 +6,7 @@ from datetime import datetime
 from fastapi import Response
 
 from machine_monitor.api.access import needs
-from machine_monitor.api.deps import Db, ReportDep
+from machine_monitor.api.deps import ReadDb, ReportDep
 from machine_monitor.api.downloads import disposition
 from machine_monitor.api.openapi.documents import report_operation
 from machine_monitor.api.route import create_router
@@ -25,7 +25,7 @@ PAGE_POLICY = "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inlin
 
 
 @router.get("/reports/period.html", dependencies=[needs(READ)], **report_operation(LOGS, HTML))
-async def get_period_report_page(query: ReportDep, database: Db) -> Response:
+async def get_period_report_page(query: ReportDep, database: ReadDb) -> Response:
     """Get the report of a period as a page.
 
     The period beside the one before: stopped hours and failures by machine, causes, open stops, MTBF, MTTR and
@@ -37,7 +37,7 @@ async def get_period_report_page(query: ReportDep, database: Db) -> Response:
 
 
 @router.get("/reports/period.xlsx", dependencies=[needs(READ)], **report_operation(LOGS, XLSX))
-async def get_period_report_workbook(query: ReportDep, database: Db) -> Response:
+async def get_period_report_workbook(query: ReportDep, database: ReadDb) -> Response:
     """Get the report of a period as an Excel workbook, with charts.
 
     Its figures are those of `/reliability` and `/logs/pareto`, with times in hours and in the site's time zone.

@@ -16,6 +16,7 @@ from fastapi import Request, Response
 
 from machine_monitor.api import responses
 from machine_monitor.api.access import caller_of, head_hash_of
+from machine_monitor.api.deps import is_current
 from machine_monitor.api.serving.compression import accepts_gzip
 from machine_monitor.api.streaming import FinishedResponse
 from machine_monitor.query.language.parser import ListQuery
@@ -110,6 +111,9 @@ async def respond(request: Request, make: Callable[[], Awaitable[FinishedRespons
     cached = cache.find(head_hash, key)
     if cached is None:
         response = await make()
+        if not is_current(request):
+            # A standby was behind: the response belongs to an earlier state.
+            return response
         response.headers["ETag"] = f"W/{tag}"
         await response.compress(request.scope)
         cached = CachedResponse(bytes(response.body), response.raw_headers)

@@ -70,6 +70,18 @@ DATABASE_REQUESTS = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
+STANDBY_READS = Counter(
+    f"{PREFIX}_reads",
+    "Reads that a standby may answer, by the server that has answered (standby, primary).",
+    ("server",),
+    registry=REGISTRY,
+)
+STANDBY_SECONDS_BEHIND = Gauge(
+    f"{PREFIX}_standby_seconds_behind",
+    "How far the standby was behind the primary at its last answer.",
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
 DATABASE_BYTES = Gauge(
     f"{PREFIX}_database_bytes", "Size of the SQLite files.", ("file",), registry=REGISTRY, multiprocess_mode="livemax"
 )
@@ -89,12 +101,19 @@ def count(operation: str, method: str, status: int, seconds: float) -> None:
     duration.observe(seconds)
 
 
+def count_read(by_standby: bool) -> None:  # noqa: FBT001 -- a callback of `Database`
+    """Record a read that a standby may answer."""
+    STANDBY_READS.labels("standby" if by_standby else "primary").inc()
+
+
 def refresh(database: Database) -> None:
     """Update the gauges of this process's database."""
     BUILD_INFO.labels(version("machine-monitor"), platform.python_version(), database.engine.name).set(1)
     for kind, (running, waiting) in database.utilization().items():
         DATABASE_REQUESTS.labels(kind, "running").set(running)
         DATABASE_REQUESTS.labels(kind, "waiting").set(waiting)
+    if (seconds := database.standby_seconds_behind) is not None:
+        STANDBY_SECONDS_BEHIND.set(seconds)
     for file, size in database.file_bytes().items():
         DATABASE_BYTES.labels(file).set(size)
 

@@ -230,6 +230,11 @@ class Engine(ABC):
     def facts(self, url: sa.URL) -> dict[str, str]:
         """Return what `mm doctor` shows about the database file, or about the connection to a server."""
 
+    def standby_facts(self, url: sa.URL, standby_url: sa.URL) -> tuple[dict[str, str], list[str]]:
+        """Return what `mm doctor` shows about the standby of a server, and its faults, one sentence each."""
+        del url, standby_url
+        return {}, []
+
     def server_columns(self) -> list[ColumnElement]:
         """Return the columns of a query that tell the state of the server, for `server_faults`."""
         return []
@@ -244,8 +249,8 @@ class Engine(ABC):
         """Return the faults of the database's files, one sentence each; empty for a server."""
 
     @abstractmethod
-    def create_driver(self, url: sa.URL, query_timeout: float) -> Any:
-        """Create the driver, which owns the connections; `query_timeout` is in seconds."""
+    def create_driver(self, url: sa.URL, query_timeout: float, standby_url: sa.URL | None = None) -> Any:
+        """Create the driver, which owns the connections; `query_timeout` is in seconds. A file has no standby."""
 
     @abstractmethod
     def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:

@@ -52,6 +52,8 @@ class LiveFeed:
         self._entries: deque[Entry] = deque()
         self._before: Position | None = None
         self._bytes = 0
+        # With a standby: a position of the write-ahead log that has all entries that were read.
+        self._read_after = ""
         self._changed = asyncio.Event()
 
     @property
@@ -88,7 +90,19 @@ class LiveFeed:
         if buffered is not None:
             return buffered
         _, entries = await entries_after(self._database, position, BATCH_ENTRIES)
+        await self._find_read_after(entries)
         return _within_memory(entries)
+
+    def change_event(self, entry: Entry) -> bytes:
+        """Return the event of an entry that this feed has read."""
+        item = self._database.engine.join_json([entry.item])
+        if self._read_after:
+            item = b'%b,"read_after":"%b"}' % (item[:-1], self._read_after.encode())
+        return b"event: change\nid: %b\ndata: %b\n\n" % (str(entry.position).encode(), item)
+
+    async def _find_read_after(self, entries: list[Entry]) -> None:
+        if entries:
+            self._read_after = await self._database.find_position()
 
     def _buffered(self, position: Position) -> list[Entry] | None:
         """Return the next entries, or None if this position is not in memory."""
@@ -123,6 +137,7 @@ class LiveFeed:
             return 0
         last = self._entries[-1].position if self._entries else self._before
         _, entries = await entries_after(self._database, last, BATCH_ENTRIES)
+        await self._find_read_after(entries)
         self._entries += entries
         self._bytes += sum(len(entry.item) for entry in entries)
         while self._bytes > MAX_BUFFERED_BYTES:
@@ -142,9 +157,7 @@ class LiveFeed:
         self._before, self._bytes = None, 0
 
 
-async def stream_events(
-    database: Database, feed: LiveFeed, query: ChangesQuery, has_ended: HasEnded
-) -> AsyncGenerator[bytes]:
+async def stream_events(feed: LiveFeed, query: ChangesQuery, has_ended: HasEnded) -> AsyncGenerator[bytes]:
     """Yield server-sent events until the credential has ended; raises `HistoryReplaced` before the first event.
 
     A client that connects again cannot handle that response: it gets the event `replaced`, and then all changes.
@@ -163,7 +176,7 @@ async def stream_events(
             greeting += b"\n"
         yield greeting
         try:
-            async with aclosing(_chunks(database, feed, query, position, has_ended)) as chunks:
+            async with aclosing(_chunks(feed, query, position, has_ended)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except Problem:
@@ -172,7 +185,7 @@ async def stream_events(
 
 
 async def _chunks(
-    database: Database, feed: LiveFeed, query: ChangesQuery, position: Position, has_ended: HasEnded
+    feed: LiveFeed, query: ChangesQuery, position: Position, has_ended: HasEnded
 ) -> AsyncGenerator[bytes]:
     """Yield the events after a position, and comments, until the credential has ended."""
     while True:
@@ -194,7 +207,7 @@ async def _chunks(
             if time.monotonic() - checked_at > KEEPALIVE_SECONDS:
                 break
             if query.with_accounts or not entry.is_about_account:
-                yield _change_event(database, entry)
+                yield feed.change_event(entry)
             position = entry.position
 
 
@@ -211,11 +224,6 @@ async def _is_set_in_time(changed: asyncio.Event) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _change_event(database: Database, entry: Entry) -> bytes:
-    item = database.engine.join_json([entry.item])
-    return b"event: change\nid: %b\ndata: %b\n\n" % (str(entry.position).encode(), item)
 
 
 def _replaced_event() -> bytes:

@@ -113,16 +113,21 @@ def examine(settings: Settings) -> Examination:
 
     masked_settings = {f"MM_{name.upper()}": value for name, value in settings.model_dump().items()}
     facts: dict[str, Any] = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
-    masked_settings["MM_DATABASE_URL"] = "***"
+    masked_settings |= {"MM_DATABASE_URL": "***", "MM_DATABASE_READ_URL": "***"}
     try:
         url = database_urls.parse(settings.database_url)
         masked_settings["MM_DATABASE_URL"] = url.redacted
+        standby_url = database_urls.parse_read_url(settings.database_read_url, url)
+        masked_settings["MM_DATABASE_READ_URL"] = standby_url.redacted if standby_url else ""
         url.require_usable()
         # First: whatever opens the database makes files beside it for a moment.
         faults = url.engine.file_faults(url.sqlalchemy_url)
         current = migrations.current_revision(url)
         facts |= {"engine": url.engine.name, "revision": current, "newest revision": schema.head_revision()}
         facts |= url.engine.facts(url.sqlalchemy_url)
+        if standby_url:
+            standby_facts, standby_faults = url.engine.standby_facts(url.sqlalchemy_url, standby_url.sqlalchemy_url)
+            facts, faults = facts | standby_facts, faults + standby_faults
         if current is None:
             facts["database"] = "none yet: `mm serve` or `mm migrate` creates it"
         store = store_of(settings.files, url)

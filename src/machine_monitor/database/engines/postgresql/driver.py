@@ -1,48 +1,46 @@
 """PostgreSQL connections: an asynchronous connection pool for reading, a blocking one for writing."""
 
 import logging
-import select
-import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import errors
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from psycopg_pool import ConnectionPool
 
 from machine_monitor.database.engines.engine import ConnectionLost, DatabaseReadOnly
 from machine_monitor.database.engines.postgresql import failures
-from machine_monitor.database.engines.postgresql.pipelining import PipelineCursor
-from machine_monitor.database.engines.postgresql.session_settings import CONNECTION, SessionSettings, connect, is_pooled
+from machine_monitor.database.engines.postgresql.pipelining import POSITION, PipelineCursor
+from machine_monitor.database.engines.postgresql.readers import (
+    BEGIN_SNAPSHOT,
+    READERS,
+    RECONNECT_SECONDS,
+    Readers,
+    is_dead,
+    is_lost,
+    query_settings,
+    stream_snapshot,
+)
+from machine_monitor.database.engines.postgresql.session_settings import CONNECTION, SessionSettings, connect
+from machine_monitor.database.engines.postgresql.standby import IDENTITY, Standby
+from machine_monitor.database.read_point import position_number
 from machine_monitor.database.schema import MIGRATION_LOCK, REVISION
 from machine_monitor.database.statements import Statement
-from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
-from machine_monitor.fairness import FairSemaphore
 from machine_monitor.lasting_condition import LastingCondition
 
 logger = logging.getLogger(__name__)
-# The connections that users share.
-READERS = 4
 WRITERS = 4
 BUSY_SECONDS = 5.0
-# For solid-state disks. With the default of 4 the planner scans all logs for a rare word instead of the GIN index.
-RANDOM_PAGE_COST = 1.1
-# The pool reconnects with exponential backoff (1, 2, 4 s) and gives up after this time. The next request restarts it,
-# so a low value finds a restarted server sooner.
-RECONNECT_SECONDS = 2.0
 # One round trip, as long as BEGIN alone takes. The lock lets no migration begin before the transaction ends.
 BEGIN = "ISOLATION LEVEL READ COMMITTED"
 AFTER_BEGIN = (
     f"SELECT pg_advisory_xact_lock_shared({MIGRATION_LOCK}); "
     f"SELECT current_setting('transaction_read_only') = 'on'; {REVISION}"
 ).encode()
-BEGIN_QUERY = "ISOLATION LEVEL READ COMMITTED READ ONLY"
-BEGIN_SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 READ_ONLY = "The database server is read-only at the moment. Reading still works."
-# SQLSTATE classes: operator intervention (shutdown, idle timeout) and connection exception.
-ENDED_BY_SERVER = ("57P", "08")
 # The first row that matches decides: OperationalError is a base class of most errors.
 PROBLEMS: tuple[tuple[type[psycopg.Error], Callable[[], Problem]], ...] = (
     (errors.QueryCanceled, QueryTimeout),
@@ -56,47 +54,24 @@ PROBLEMS: tuple[tuple[type[psycopg.Error], Callable[[], Problem]], ...] = (
 )
 
 
-def query_settings(query_timeout: float) -> SessionSettings:
-    """Return the settings of a reader connection; the timeout is in seconds."""
-    timeout = max(1, round(query_timeout * 1000))
-    return SessionSettings(statement_timeout=timeout, random_page_cost=RANDOM_PAGE_COST)
-
-
-def is_dead(connection: psycopg.Connection | psycopg.AsyncConnection) -> bool:
-    """Whether the server has ended an idle connection; without a round trip."""
-    try:
-        # The server sends nothing to an idle connection but notices and its end.
-        while _is_readable(connection.fileno()):
-            connection.pgconn.consume_input()
-    except psycopg.Error:
-        return True
-    return connection.closed
-
-
-if sys.platform == "win32":
-
-    def _is_readable(fd: int) -> bool:
-        return bool(select.select([fd], [], [], 0)[0])
-
-else:
-
-    def _is_readable(fd: int) -> bool:
-        # Unlike `select`, `poll` also takes descriptors above 1,023.
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        return bool(poll.poll(0))
-
-
-def _is_lost(connection: psycopg.Connection | psycopg.AsyncConnection, error: BaseException) -> bool:
-    """Whether an error means that the connection has ended; the error may have been translated."""
-    states = [getattr(each, "sqlstate", None) or "" for each in (error, error.__cause__)]
-    return connection.broken or any(state.startswith(ENDED_BY_SERVER) for state in states)
-
-
 class ServerReadOnly(ConnectionLost, DatabaseReadOnly):
     """The server is read-only; after a failover, the same URL may lead to another one."""
 
     explanation = READ_ONLY
+
+
+class CommitPosition:
+    """The highest of the positions of some commits, which several threads report."""
+
+    def __init__(self) -> None:
+        self.value = ""
+        self._lock = threading.Lock()
+
+    def advance(self, position: str) -> None:
+        """Take a position if it is higher than those before."""
+        with self._lock:
+            if not self.value or position_number(position) > position_number(self.value):
+                self.value = position
 
 
 class PostgresqlDriver:
@@ -107,21 +82,13 @@ class PostgresqlDriver:
     # The server's state may change at any time.
     read_only = ""
 
-    def __init__(self, conninfo: str, query_timeout: float) -> None:
+    def __init__(self, conninfo: str, query_timeout: float, standby_conninfo: str | None = None) -> None:
         self._conninfo = conninfo
+        self.standby = Standby(standby_conninfo, query_timeout, self._identify) if standby_conninfo else None
+        self._position = CommitPosition()
         self._read_settings = query_settings(query_timeout)
         self._write_settings = SessionSettings(lock_timeout=int(BUSY_SECONDS * 1000))
-        self._reads = AsyncConnectionPool(
-            conninfo,
-            min_size=1,
-            max_size=FairSemaphore(READERS).capacity,
-            open=False,
-            timeout=BUSY_SECONDS,
-            reconnect_timeout=RECONNECT_SECONDS,
-            check=None,
-            configure=self._read_settings.configure_async,
-            kwargs={"autocommit": True, **CONNECTION},
-        )
+        self._reads = Readers(conninfo, self._read_settings, BUSY_SECONDS)
         self._writes = ConnectionPool(
             conninfo,
             min_size=0,
@@ -137,12 +104,16 @@ class PostgresqlDriver:
         self._reconnect_readers = False
 
     async def open(self) -> None:
-        """Start the reader pool; it connects in the background."""
+        """Start the reader pools; they connect in the background."""
         await self._reads.open()
+        if self.standby is not None:
+            await self.standby.open()
 
     async def close(self) -> None:
         """Close every connection."""
         await self._reads.close()
+        if self.standby is not None:
+            await self.standby.close()
         self.close_writer()
 
     def close_writer(self) -> None:
@@ -170,54 +141,15 @@ class PostgresqlDriver:
             return await self._fetch(statement, values)
 
     async def _fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-        async with self._live_reader() as connection:
-            prepare = not statement.uses_fulltext
-            try:
-                # The cursor is closed to free its result at once, which may have 8 MiB.
-                async with self._query_transaction(connection), connection.cursor() as cursor:
-                    await cursor.execute(statement.sql, statement.bind(values), prepare=prepare)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
-                    return await cursor.fetchall()
-            except psycopg.OperationalError as error:
-                # A standby cancels a query that conflicts with the changes that it receives (40001).
-                if _is_lost(connection, error) or isinstance(error, errors.SerializationFailure):
-                    raise ConnectionLost from error
-                raise
-
-    @asynccontextmanager
-    async def _query_transaction(self, connection: psycopg.AsyncConnection) -> AsyncGenerator[None]:
-        """Behind a pooler, run a query in a transaction, since only there its settings hold."""
-        if not is_pooled(connection):
-            yield
-            return
-        await connection.execute(self._read_settings.begin(connection, BEGIN_QUERY))
-        try:
-            yield
-            await connection.commit()
-        except BaseException:
-            if not connection.broken:
-                await connection.rollback()
-            raise
-
-    @asynccontextmanager
-    async def _live_reader(self) -> AsyncGenerator[psycopg.AsyncConnection]:
-        """Borrow a reader connection; the pool replaces those that the server has ended while they were idle."""
-        for _ in range(2 * READERS):
-            async with self._reads.connection() as connection:
-                if not is_dead(connection):
-                    yield connection
-                    return
-                await connection.close()
-        raise DatabaseBusy
+        # The cursor is closed to free its result at once, which may have 8 MiB.
+        async with self._reads.connection() as connection, connection.cursor() as cursor:
+            await cursor.execute(statement.sql, statement.bind(values), prepare=not statement.uses_fulltext)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
+            return await cursor.fetchall()
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
-        """Yield the rows of one query in chunks, through a server-side cursor. Each FETCH has its own timeout."""
+        """Yield the rows of one query in chunks. Each FETCH has its own timeout."""
         with connect(self._conninfo, self._read_settings) as connection:
-            connection.execute(self._read_settings.begin(connection, BEGIN_SNAPSHOT))
-            # The server ends the transaction with the connection.
-            with connection.cursor(name="stream") as cursor:
-                cursor.execute(statement.sql, statement.bind(values))  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
-                while rows := cursor.fetchmany(FETCH_SIZE):
-                    yield rows
+            yield from stream_snapshot(connection, self._read_settings, statement, values)
 
     @contextmanager
     def transaction(self, *, snapshot: bool = False) -> Generator[psycopg.Cursor]:
@@ -235,11 +167,14 @@ class PostgresqlDriver:
                     self._require_writable(cursor)
                 yield cursor
             except BaseException as error:
-                if _is_lost(connection, error):
+                if is_lost(connection, error):
                     raise ConnectionLost from error
                 raise
             # Not in the block: whether the transaction is committed is not known if the connection ends now.
-            cursor.commit()
+            if self.standby is not None and not snapshot:
+                self._position.advance(cursor.commit_and_locate())
+            else:
+                cursor.commit()
 
     @contextmanager
     def _live_writer(self) -> Generator[psycopg.Connection]:
@@ -264,6 +199,24 @@ class PostgresqlDriver:
         # After a failover, readers may still be connected to the former server, which is read-only.
         self._reconnect_readers |= self._read_only.end()
         cursor.nextset()
+
+    @property
+    def position(self) -> str:
+        """A position of the write-ahead log after all commits so far; empty without a standby."""
+        return self._position.value
+
+    async def find_position(self) -> str:
+        """Return the current position of the write-ahead log."""
+        async with self._reads.connection() as connection:
+            cursor = await connection.execute(POSITION)
+            ((position,),) = await cursor.fetchall()
+            return position
+
+    async def _identify(self) -> str:
+        async with self._reads.connection() as connection:
+            cursor = await connection.execute(IDENTITY)
+            ((identity,),) = await cursor.fetchall()
+            return identity
 
     def file_bytes(self) -> dict[str, int]:
         """Empty: the files belong to the server."""

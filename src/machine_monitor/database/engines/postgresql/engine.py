@@ -230,6 +230,17 @@ class PostgresqlEngine(Engine):
             "connection": "through a pooler, so no statement is prepared" if pooled else "to the server itself",
         }
 
+    def standby_facts(self, url: sa.URL, standby_url: sa.URL) -> tuple[dict[str, str], list[str]]:
+        import psycopg  # noqa: PLC0415 -- do not load psycopg for SQLite
+
+        from machine_monitor.database.engines.postgresql import standby  # noqa: PLC0415 -- it imports psycopg
+
+        try:
+            faults = standby.find_faults(urls.conninfo(standby_url), urls.conninfo(url))
+            return {"server of reads": self.facts(standby_url)["server"]}, faults
+        except psycopg.Error as error:
+            return {}, [f"The server of MM_DATABASE_READ_URL cannot be used: {self.explain(standby_url, error)}"]
+
     def server_columns(self) -> list[ColumnElement]:
         return ServerState.columns()
 
@@ -240,12 +251,12 @@ class PostgresqlEngine(Engine):
         del url
         return []
 
-    def create_driver(self, url: sa.URL, query_timeout: float) -> Any:
+    def create_driver(self, url: sa.URL, query_timeout: float, standby_url: sa.URL | None = None) -> Any:
         from machine_monitor.database.engines.postgresql.driver import (  # noqa: PLC0415 -- do not load psycopg for SQLite
             PostgresqlDriver,
         )
 
-        return PostgresqlDriver(urls.conninfo(url), query_timeout)
+        return PostgresqlDriver(urls.conninfo(url), query_timeout, standby_url and urls.conninfo(standby_url))
 
     def migration_engine(self, url: sa.URL, *, read_only: bool) -> sa.Engine:
         # PostgreSQL uses MVCC: a reader never waits for a writer.

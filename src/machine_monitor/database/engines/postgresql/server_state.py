@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import ColumnElement, case, extract, func, literal_column
+from sqlalchemy import ColumnElement, case, func, literal_column
 
 # The settings of `synchronous_commit` below `on`, and what a commit does not wait for.
 UNSAFE_COMMITS = {
@@ -14,6 +14,12 @@ UNSAFE_COMMITS = {
 STANDBY = (
     "MM_DATABASE_URL leads to {}. It can only be read. Name the primary; if the URL names several servers, add "
     "`target_session_attrs=read-write`."
+)
+# A standby that receives nothing falls behind, even if it has applied all that it has received. One that has just
+# started has applied more than it has received since.
+SECONDS_BEHIND = (
+    "CASE WHEN pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn() AND EXISTS (SELECT FROM pg_stat_wal_receiver) "
+    "THEN 0 ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END"
 )
 
 
@@ -28,11 +34,9 @@ class ServerState(NamedTuple):
     def columns(cls) -> list[ColumnElement]:
         """Return the columns of a query that give the state."""
         is_standby = func.pg_is_in_recovery()
-        has_all = func.pg_last_wal_receive_lsn() == func.pg_last_wal_replay_lsn()
-        age = extract("epoch", func.now() - func.pg_last_xact_replay_timestamp())
         return [
             is_standby,
-            case((is_standby, case((has_all, literal_column("0")), else_=age))),
+            case((is_standby, literal_column(SECONDS_BEHIND))),
             func.current_setting(literal_column("'synchronous_commit'")),
         ]
 

@@ -69,6 +69,9 @@ class SqliteDriver:
     failures = sqlite3.Error
     # Why the database is read-only; empty if it is not.
     read_only = ""
+    # A file has no standby, and no position of a write-ahead log.
+    standby = None
+    position = ""
 
     def __init__(self, path: Path, query_timeout: float) -> None:
         self._path = path

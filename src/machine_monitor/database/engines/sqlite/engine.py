@@ -245,7 +245,10 @@ class SqliteEngine(Engine):
     def file_faults(self, url: sa.URL) -> list[str]:
         return files.mode_faults(self.path_of(url))
 
-    def create_driver(self, url: sa.URL, query_timeout: float) -> driver.SqliteDriver:
+    def create_driver(
+        self, url: sa.URL, query_timeout: float, standby_url: sa.URL | None = None
+    ) -> driver.SqliteDriver:
+        del standby_url
         path = self.path_of(url)
         if reason := path_faults.why_read_only(path):
             return ReadOnlyDriver(path, query_timeout, reason)
