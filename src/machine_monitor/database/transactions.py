@@ -11,6 +11,7 @@ from machine_monitor.database import sessions
 from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import FETCH_SIZE
+from machine_monitor.errors import StorageFull
 
 # The advisory lock that serializes appends to the history: an arbitrary number that no other program should use.
 HISTORY_LOCK = 5_263_474_915_822_071
@@ -19,6 +20,10 @@ FILES_LOCK = 5_263_474_915_822_072
 # Run ANALYZE after 10 % growth, like PostgreSQL's autovacuum. On SQLite it scans the whole table, which would take
 # longer than a small import.
 ANALYZE_GROWTH = 1.1
+NO_IDS_LEFT = (
+    "An SQLite file has room for {:,} logs, deleted ones included, and this one is full; nothing was written. Reading "
+    "still works. An administrator can copy it to PostgreSQL with `mm copy`."
+)
 T = TypeVar("T")
 
 
@@ -107,6 +112,8 @@ class Transaction:
                 ids = self.engine.next_ids(self.cursor, table, count)()
             else:
                 ids = [*range(last + 1, last + 1 + count)]
+            if self.engine.max_id is not None and ids[-1] > self.engine.max_id:
+                raise StorageFull(NO_IDS_LEFT.format(self.engine.max_id))
             self._last_ids[table] = ids[-1]
             return ids
 

@@ -62,6 +62,8 @@ class Engine(ABC):
     literal_limit: ClassVar[bool]
     # Whether the row ids of the full text index are ordered by time, so that a backward scan gives the newest first.
     search_follows_time: ClassVar[bool]
+    # The highest id that a row may get; None if 64 bits are the only limit.
+    max_id: ClassVar[int | None] = None
     # By the name of a kind. A kind without a converter needs no conversion.
     json_converters: ClassVar[Mapping[str, ToJsonExpr]]
     db_converters: ClassVar[Mapping[str, Convert]]

@@ -12,7 +12,7 @@ from machine_monitor.database import schema, tables
 from machine_monitor.database.tables import Row
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import SchemaMismatch, UsageError
-from machine_monitor.models import METADATA, RESOURCES
+from machine_monitor.models import LOGS, METADATA, RESOURCES
 from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.audit.hash_chain import Head
 from machine_monitor.services.checks import comparison, health
@@ -23,6 +23,10 @@ Progress = Callable[[int, int], None]
 # Sorted so that a table comes after the tables that it references.
 TABLES = METADATA.sorted_tables
 PROGRESS_INTERVAL = 1_000
+TOO_MANY_LOGS = (
+    "An SQLite file has room for {:,} logs, deleted ones included, and this database has given out the id {:,}. "
+    "Copy it to PostgreSQL with `mm copy`, or back it up with pg_dump."
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ def require_unchanged_schema(tx: Transaction) -> None:
 
 def transfer(source: Transaction, destination: Transaction, progress: Progress) -> Contents:
     """Copy every row into a new database; raises `UsageError` if anything differs at the end."""
+    last_ids = tables.last_ids(source, TABLES)
+    if destination.engine.max_id is not None and last_ids[LOGS.name] > destination.engine.max_id:
+        raise UsageError(TOO_MANY_LOGS.format(destination.engine.max_id, last_ids[LOGS.name]))
     _empty(destination)
     total, done, differing = sum(tables.count(source, table.name) for table in TABLES), 0, []
     for table in TABLES:
@@ -72,7 +79,6 @@ def transfer(source: Transaction, destination: Transaction, progress: Progress) 
         done += tables.count(source, table.name)
         if _digest(destination, table) != source_digest.digest():
             differing.append(table.name)
-    last_ids = tables.last_ids(source, TABLES)
     tables.set_last_ids(destination, last_ids, TABLES)
     if tables.last_ids(destination, TABLES) != last_ids:
         differing.append("ids")

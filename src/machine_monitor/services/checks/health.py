@@ -20,7 +20,7 @@ from machine_monitor.database.schema import objects
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import DatabaseBusy, MonitorError
-from machine_monitor.models import HISTORY, METADATA
+from machine_monitor.models import HISTORY, LOGS, METADATA
 from machine_monitor.services.files.store import store_of
 from machine_monitor.services.projections import counters
 
@@ -31,6 +31,12 @@ CLOCK_BEHIND = (
 # The clocks of several servers on one database may differ a little.
 CLOCK_RESOLUTION = timedelta(seconds=2)
 WATCH_SECONDS = 1.0
+# From this share of the ids of logs on, `mm doctor` says that the file will be full.
+WARNED_SHARE = 0.9
+NEARLY_FULL = (
+    "This SQLite file has room for {:,} logs, deleted ones included, and {:,} were written. "
+    "Copy it to PostgreSQL with `mm copy` before it is full."
+)
 
 
 @cache
@@ -64,6 +70,14 @@ def _clock_faults(engine: Engine, last_entry_at: Any) -> list[str]:
         return []
     last = datetime.fromisoformat(engine.from_db(last_entry_at, TIME))
     return [CLOCK_BEHIND] if instants.now() < last - CLOCK_RESOLUTION else []
+
+
+def _id_faults(tx: Transaction) -> list[str]:
+    """Return a sentence if few ids of logs are left."""
+    most, used = tx.engine.max_id, tx.engine.last_id(tx.cursor, LOGS.table)
+    if most is None or used < WARNED_SHARE * most:
+        return []
+    return [NEARLY_FULL.format(most, used)]
 
 
 @cache
@@ -164,6 +178,7 @@ def find_faults(tx: Transaction, timezone: str) -> list[str]:
         faults += [*_clock_faults(tx.engine, last_entry_at), *tx.engine.server_faults(server)]
     if advice := missing_migration(tx):
         faults.append(advice)
+    faults += _id_faults(tx)
     zone = counters.counter_zone(tx)
     if zone != timezone:
         faults.append(

@@ -64,6 +64,8 @@ class SqliteEngine(Engine):
     index_hints = True
     literal_limit = False
     search_follows_time = True
+    # Those of logs have 30 bits in the row ids of the search, see `fulltext.fts_rowid`.
+    max_id = 1_000_000_000
     json_converters: ClassVar[Mapping[str, ToJsonExpr]] = {
         "rank": engine.rank_to_json_expr,
         "time": lambda column, _: column.concat(literal_column("'Z'")),
