@@ -10,13 +10,20 @@ import pytest
 from machine_monitor import config
 from machine_monitor.client import Client, ClientError
 from machine_monitor.client.lists import encode_query
-from machine_monitor.client.transport import is_about_tls
+from machine_monitor.client.transport import HighestPosition, is_about_tls
 
 
 @pytest.mark.parametrize("value", [None, [], (), [None]])
 def test_a_value_that_would_filter_nothing_is_refused(value):
     with pytest.raises(ValueError, match="'machine'"):
         encode_query({"machine": value})
+
+
+def test_the_highest_position_stays():
+    highest = HighestPosition()
+    for position in ("", "0/FFFFFFFF", "1/2", "0/3", ""):
+        highest.advance(position)
+    assert highest.value == "1/2"
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://localhost"])

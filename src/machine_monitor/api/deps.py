@@ -32,8 +32,10 @@ from machine_monitor.services.projections.reports.report import ReportQuery, par
 from machine_monitor.services.records.preconditions import Preconditions, parse_entity_tags
 from machine_monitor.services.tabular.exports import Format
 
-# The header with which a client asks for its own writes, and the key of the ASGI scope for the `ReadPoint`.
+# The header with which a client asks for its own writes. Downloads in a browser have a cookie, which the console sets.
 READ_AFTER = "X-Read-After"
+READ_AFTER_COOKIE = "mm_read_after"
+# The key of the ASGI scope for the `ReadPoint`.
 READ_POINT = "read_point"
 DELETED_RECORDS = {LOGS.name: DELETED_LOGS}
 
@@ -57,8 +59,9 @@ def database_of(request: Request) -> Database:
 
 
 def reading_database_of(request: Request) -> Database:
-    """Return the database for a read that a standby may answer, if it has what the client has seen."""
-    point = ReadPoint(read_point.parse_position(request.headers.get(READ_AFTER)), head_hash_of(request))
+    """Return the database for a read that a standby may answer, if it has the writes that the client names."""
+    named = (request.headers.get(READ_AFTER, ""), request.cookies.get(READ_AFTER_COOKIE, ""))
+    point = ReadPoint(read_point.higher(*map(read_point.parse_position, named)), head_hash_of(request))
     request.scope[READ_POINT] = point
     return database_of(request).reading_from(point)
 

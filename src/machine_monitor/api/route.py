@@ -11,6 +11,7 @@ the caller before it does anything else.
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Annotated, Any, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
@@ -26,7 +27,16 @@ from machine_monitor.api.deps import READ_AFTER
 from machine_monitor.api.openapi.documents import problem_responses
 from machine_monitor.api.serving import uploads
 from machine_monitor.api.serving.proxies.root_path import route_path_of
-from machine_monitor.errors import BadRequest, Fault, Invalid, UriTooLong, invalid
+from machine_monitor.errors import (
+    BadRequest,
+    Conflict,
+    Fault,
+    Invalid,
+    MonitorError,
+    UriTooLong,
+    VersionConflict,
+    invalid,
+)
 from machine_monitor.models.fields import Schema
 
 MAX_URL = 8 * 1024
@@ -94,10 +104,7 @@ class Route(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
-                response = await respond(request)
-                if request.method != "GET" and (position := request.app.state.database.position):
-                    response.headers[READ_AFTER] = position
-                return response
+                return await _name_position(request, respond(request))
             finally:
                 if uploads.FORM in request.scope:
                     await request.scope[uploads.FORM].discard()
@@ -122,6 +129,22 @@ def _asgi_app(handle: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
         await response(scope, receive, send)
 
     return app
+
+
+async def _name_position(request: Request, pending: Awaitable[Response]) -> Response:
+    """Add the position of the database's log to the response to a write, so that the client can ask for that write."""
+    database = request.app.state.database
+    try:
+        response = await pending
+    except (Conflict, VersionConflict) as problem:
+        # The client now reads what its write conflicts with; another service may have written it.
+        with suppress(MonitorError):
+            if position := await database.find_position():
+                problem.headers[READ_AFTER] = position
+        raise
+    if request.method != "GET" and (position := database.position):
+        response.headers[READ_AFTER] = position
+    return response
 
 
 async def _collect(faults: list[Fault], pending: Awaitable[Schema]) -> Schema | None:

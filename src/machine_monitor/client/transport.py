@@ -4,6 +4,7 @@ import json
 import logging
 import random
 import ssl
+import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,19 @@ REPEATABLE_WITH = frozenset({"Idempotency-Key", "If-Match"})
 logger = logging.getLogger("machine_monitor.client")
 
 
+class HighestPosition:
+    """The highest position of the service's database that its responses have named; threads share it."""
+
+    def __init__(self) -> None:
+        self.value = ""
+        self._lock = threading.Lock()
+
+    def advance(self, position: str) -> None:
+        """Take a position, two hexadecimal numbers with a slash between them, if it is higher than those before."""
+        with self._lock:
+            self.value = max(self.value, position, key=lambda each: [int(part or "0", 16) for part in each.split("/")])
+
+
 class Transport:
     """A connection pool to one service, with its token; repeats a request for up to `patience` seconds."""
 
@@ -37,8 +51,8 @@ class Transport:
     ) -> None:
         self._patience = patience
         headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        # Where a standby answers reads, it must have what this client has written or read.
-        self._read_after = ""
+        # Where a standby answers reads, it must have what this client has written.
+        self._read_after = HighestPosition()
         self._http = httpx2.Client(base_url=url, headers=headers, verify=verify, timeout=timeout)
 
     def close(self) -> None:
@@ -80,12 +94,12 @@ class Transport:
         while True:
             attempts += 1
             wait = pause
-            if self._read_after and request.method == "GET":
-                request.headers[READ_AFTER] = self._read_after
+            if request.method == "GET" and (position := self._read_after.value):
+                request.headers[READ_AFTER] = position
             try:
                 response = self._http.send(request, stream=is_stream)
+                self._read_after.advance(response.headers.get(READ_AFTER, ""))
                 if response.is_success:
-                    self._read_after = response.headers.get(READ_AFTER, self._read_after)
                     return response
                 response.read()
             except LOST as error:

@@ -14,7 +14,7 @@ from machine_monitor.database import database_urls, schema
 from machine_monitor.database.batches import BatchWriter, Results, UnitOfWork
 from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.engines.engine import ConnectionLost
-from machine_monitor.database.read_point import ReadPoint
+from machine_monitor.database.read_point import END, ReadPoint
 from machine_monitor.database.statements import Statement, StatementCache
 from machine_monitor.database.streams import StreamPool
 from machine_monitor.database.transactions import PartialWriteError, Transaction
@@ -116,8 +116,13 @@ class Database:
         """Return a position that has all that was read until now, for `ReadPoint`; empty without a standby."""
         if self._driver.standby is None:
             return ""
-        with self._error_translator:
-            return await self._driver.find_position()
+        ((position,),) = await self.fetch(self._driver.position_statement, {})
+        return position
+
+    @property
+    def has_standby(self) -> bool:
+        """Whether a standby may answer queries."""
+        return self._driver.standby is not None
 
     @property
     def standby_seconds_behind(self) -> float | None:
@@ -143,6 +148,9 @@ class Database:
             return None
         rows = await self._driver.standby.fetch(self._user, statement, values, self._read_point)
         self._on_read(rows is not None)
+        if rows is None:
+            # What else the request reads comes from the primary too, so that it fits together.
+            self._read_point.position = END
         return rows
 
     async def compute(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:

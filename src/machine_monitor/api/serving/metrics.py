@@ -8,6 +8,7 @@ import os
 import platform
 from functools import cache
 from importlib.metadata import version
+from math import nan
 from pathlib import Path
 
 from prometheus_client import (
@@ -78,7 +79,7 @@ STANDBY_READS = Counter(
 )
 STANDBY_SECONDS_BEHIND = Gauge(
     f"{PREFIX}_standby_seconds_behind",
-    "How far the standby was behind the primary at its last answer.",
+    "How far the standby was behind the primary at its last answer; NaN if it cannot be used.",
     registry=REGISTRY,
     multiprocess_mode="livemax",
 )
@@ -112,8 +113,9 @@ def refresh(database: Database) -> None:
     for kind, (running, waiting) in database.utilization().items():
         DATABASE_REQUESTS.labels(kind, "running").set(running)
         DATABASE_REQUESTS.labels(kind, "waiting").set(waiting)
-    if (seconds := database.standby_seconds_behind) is not None:
-        STANDBY_SECONDS_BEHIND.set(seconds)
+    if database.has_standby:
+        seconds = database.standby_seconds_behind
+        STANDBY_SECONDS_BEHIND.set(nan if seconds is None else seconds)
     for file, size in database.file_bytes().items():
         DATABASE_BYTES.labels(file).set(size)
 

@@ -15,6 +15,7 @@ from contextvars import Context
 from itertools import accumulate, islice
 
 from machine_monitor.database.connect import Database
+from machine_monitor.database.read_point import HighestPosition
 from machine_monitor.errors import HistoryReplaced, MonitorError, Problem
 from machine_monitor.services.audit.change_feed import (
     START,
@@ -53,7 +54,7 @@ class LiveFeed:
         self._before: Position | None = None
         self._bytes = 0
         # With a standby: a position of the write-ahead log that has all entries that were read.
-        self._read_after = ""
+        self._read_after = HighestPosition()
         self._changed = asyncio.Event()
 
     @property
@@ -96,13 +97,13 @@ class LiveFeed:
     def change_event(self, entry: Entry) -> bytes:
         """Return the event of an entry that this feed has read."""
         item = self._database.engine.join_json([entry.item])
-        if self._read_after:
-            item = b'%b,"read_after":"%b"}' % (item[:-1], self._read_after.encode())
+        if position := self._read_after.value:
+            item = b'%b,"read_after":"%b"}' % (item[:-1], position.encode())
         return b"event: change\nid: %b\ndata: %b\n\n" % (str(entry.position).encode(), item)
 
     async def _find_read_after(self, entries: list[Entry]) -> None:
         if entries:
-            self._read_after = await self._database.find_position()
+            self._read_after.advance(await self._database.find_position())
 
     def _buffered(self, position: Position) -> list[Entry] | None:
         """Return the next entries, or None if this position is not in memory."""
@@ -155,6 +156,7 @@ class LiveFeed:
     def _forget(self) -> None:
         self._entries.clear()
         self._before, self._bytes = None, 0
+        self._read_after = HighestPosition()
 
 
 async def stream_events(feed: LiveFeed, query: ChangesQuery, has_ended: HasEnded) -> AsyncGenerator[bytes]:

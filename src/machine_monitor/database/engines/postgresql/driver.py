@@ -1,7 +1,6 @@
 """PostgreSQL connections: an asynchronous connection pool for reading, a blocking one for writing."""
 
 import logging
-import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +11,7 @@ from psycopg_pool import ConnectionPool
 
 from machine_monitor.database.engines.engine import ConnectionLost, DatabaseReadOnly
 from machine_monitor.database.engines.postgresql import failures
-from machine_monitor.database.engines.postgresql.pipelining import POSITION, PipelineCursor
+from machine_monitor.database.engines.postgresql.pipelining import PipelineCursor
 from machine_monitor.database.engines.postgresql.readers import (
     BEGIN_SNAPSHOT,
     READERS,
@@ -24,8 +23,8 @@ from machine_monitor.database.engines.postgresql.readers import (
     stream_snapshot,
 )
 from machine_monitor.database.engines.postgresql.session_settings import CONNECTION, SessionSettings, connect
-from machine_monitor.database.engines.postgresql.standby import IDENTITY, Standby
-from machine_monitor.database.read_point import position_number
+from machine_monitor.database.engines.postgresql.standby import IDENTITY, POSITION, Standby
+from machine_monitor.database.read_point import HighestPosition
 from machine_monitor.database.schema import MIGRATION_LOCK, REVISION
 from machine_monitor.database.statements import Statement
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
@@ -60,24 +59,11 @@ class ServerReadOnly(ConnectionLost, DatabaseReadOnly):
     explanation = READ_ONLY
 
 
-class CommitPosition:
-    """The highest of the positions of some commits, which several threads report."""
-
-    def __init__(self) -> None:
-        self.value = ""
-        self._lock = threading.Lock()
-
-    def advance(self, position: str) -> None:
-        """Take a position if it is higher than those before."""
-        with self._lock:
-            if not self.value or position_number(position) > position_number(self.value):
-                self.value = position
-
-
 class PostgresqlDriver:
     """Reads and writes through connection pools, which open connections on demand."""
 
     readers = READERS
+    position_statement = POSITION
     failures = psycopg.Error
     # The server's state may change at any time.
     read_only = ""
@@ -85,7 +71,7 @@ class PostgresqlDriver:
     def __init__(self, conninfo: str, query_timeout: float, standby_conninfo: str | None = None) -> None:
         self._conninfo = conninfo
         self.standby = Standby(standby_conninfo, query_timeout, self._identify) if standby_conninfo else None
-        self._position = CommitPosition()
+        self._position = HighestPosition()
         self._read_settings = query_settings(query_timeout)
         self._write_settings = SessionSettings(lock_timeout=int(BUSY_SECONDS * 1000))
         self._reads = Readers(conninfo, self._read_settings, BUSY_SECONDS)
@@ -204,13 +190,6 @@ class PostgresqlDriver:
     def position(self) -> str:
         """A position of the write-ahead log after all commits so far; empty without a standby."""
         return self._position.value
-
-    async def find_position(self) -> str:
-        """Return the current position of the write-ahead log."""
-        async with self._reads.connection() as connection:
-            cursor = await connection.execute(POSITION)
-            ((position,),) = await cursor.fetchall()
-            return position
 
     async def _identify(self) -> str:
         async with self._reads.connection() as connection:

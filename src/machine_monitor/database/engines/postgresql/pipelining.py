@@ -15,8 +15,6 @@ import psycopg
 _rollback_numbers = itertools.count(1)
 # `executemany` sends more rows than this at once, to save memory.
 MAX_WAITING_ROWS = 1_000
-# A position of the write-ahead log that all commits before this statement have reached.
-POSITION = "SELECT pg_current_wal_insert_lsn()::text"
 
 
 class PipelineCursor(psycopg.Cursor):
@@ -102,7 +100,7 @@ class PipelineCursor(psycopg.Cursor):
     def commit_and_locate(self) -> str:
         """Commit, and return the position of the write-ahead log after that, in the same round trip."""
         self.execute_later("COMMIT")
-        ((position,),) = self.execute(POSITION).fetchall()
+        ((position,),) = self.execute("SELECT pg_current_wal_insert_lsn()::text").fetchall()
         return position
 
     @contextmanager

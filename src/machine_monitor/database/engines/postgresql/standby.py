@@ -7,11 +7,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from machine_monitor.database.engines.postgresql.readers import READERS, Readers, query_settings, stream_snapshot
 from machine_monitor.database.engines.postgresql.server_state import SECONDS_BEHIND
@@ -25,42 +26,60 @@ from machine_monitor.lasting_condition import LastingCondition
 logger = logging.getLogger(__name__)
 # A standby that is further behind answers nothing.
 MAX_SECONDS_BEHIND = 10.0
-# A query waits so long for the standby, and is then answered by the primary.
+# How long a query waits for a connection to the standby.
 WAIT_SECONDS = 1.0
-# After a failure, the standby is left alone for so long.
+# After a failure, the standby is left alone for so long. Then one query tries it.
 RETRY_SECONDS = 2.0
+# Unless the URL says otherwise: a host that has vanished without a word is noticed in seconds, not minutes.
+CONNECTION_OPTIONS = {
+    "connect_timeout": 2,
+    "tcp_user_timeout": 2000,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+}
 FAILING = "The standby of MM_DATABASE_READ_URL cannot be used, so the primary answers all reads: {}."
+NOT_A_STANDBY = "the server is a primary"
 OTHER_DATABASE = (
     "MM_DATABASE_READ_URL leads to another database than MM_DATABASE_URL, so nothing is read from it. "
     "Name a standby of that server, and the same database."
 )
-# A standby has the identifier of its primary.
-IDENTITY = "SELECT system_identifier || ' ' || current_database() FROM pg_control_system()"
-# Without `hot_standby_feedback`, a standby cancels a long query when the primary removes rows that the query sees.
-KEEPS_SNAPSHOTS = "NOT pg_is_in_recovery() OR current_setting('hot_standby_feedback') = 'on'"
-STATE = f"""
-    SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END
-            >= %s::text::pg_lsn,
-        CASE WHEN pg_is_in_recovery() THEN {SECONDS_BEHIND} ELSE 0 END::float8,
-        (SELECT hash FROM history ORDER BY seq DESC LIMIT 1),
-        {KEEPS_SNAPSHOTS}"""
 NO_FEEDBACK = (
     "The server of MM_DATABASE_READ_URL has hot_standby_feedback off, so the primary answers all exports. Set it to on."
 )
+# A standby has the identifier of its primary.
+IDENTITY = "SELECT system_identifier || ' ' || current_database() FROM pg_control_system()"
+# A position that has all that earlier statements of this server have read.
+POSITION = Statement(
+    "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text",
+    (),
+    {},
+    uses_fulltext=False,
+)
+# Without `hot_standby_feedback`, a standby cancels a long query when the primary removes rows that the query sees.
+KEEPS_SNAPSHOTS = "current_setting('hot_standby_feedback') = 'on'"
+STATE = f"""
+    SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn() >= %s::text::pg_lsn, ({SECONDS_BEHIND})::float8,
+        (SELECT hash FROM history ORDER BY seq DESC LIMIT 1), {KEEPS_SNAPSHOTS}"""
+
+
+class NotAnsweredError(Exception):
+    """The primary has to answer."""
 
 
 class StandbyState(NamedTuple):
-    """A row of STATE: whether the server has the position, its lag, the hash of the head, and if it keeps snapshots."""
+    """A row of STATE. `head_hash` is the hash of the head of its history."""
 
+    is_standby: bool
     has_position: bool
     seconds_behind: float | None
     head_hash: bytes | None
     keeps_snapshots: bool
 
     @property
-    def can_answer(self) -> bool:
-        """Whether the server is recent enough."""
-        return self.has_position and self.seconds_behind is not None and self.seconds_behind <= MAX_SECONDS_BEHIND
+    def is_recent(self) -> bool:
+        """Whether the server receives what its primary writes."""
+        return self.seconds_behind is not None and self.seconds_behind <= MAX_SECONDS_BEHIND
 
 
 def find_faults(conninfo: str, primary_conninfo: str) -> list[str]:
@@ -68,24 +87,27 @@ def find_faults(conninfo: str, primary_conninfo: str) -> list[str]:
     with connect(primary_conninfo, SessionSettings()) as primary, connect(conninfo, SessionSettings()) as standby:
         if primary.execute(IDENTITY).fetchall() != standby.execute(IDENTITY).fetchall():
             return [OTHER_DATABASE]
-        ((keeps_snapshots,),) = standby.execute(f"SELECT {KEEPS_SNAPSHOTS}".encode()).fetchall()
-        return [] if keeps_snapshots else [NO_FEEDBACK]
+        query = f"SELECT pg_is_in_recovery(), {KEEPS_SNAPSHOTS}".encode()
+        ((is_standby, keeps_snapshots),) = standby.execute(query).fetchall()
+    if not is_standby:
+        return [FAILING.format(NOT_A_STANDBY)]
+    return [] if keeps_snapshots else [NO_FEEDBACK]
 
 
 class Standby:
     """The connections to a standby. Users share them, as they share those to the primary."""
 
     def __init__(self, conninfo: str, query_timeout: float, identify_primary: Callable[[], Awaitable[str]]) -> None:
-        self._conninfo = conninfo
+        self._conninfo = make_conninfo(conninfo, **{**CONNECTION_OPTIONS, **conninfo_to_dict(conninfo)})
         self._settings = query_settings(query_timeout)
         self._timeout = query_timeout + WAIT_SECONDS
-        self._readers = Readers(conninfo, self._settings, WAIT_SECONDS)
+        self._readers = Readers(self._conninfo, self._settings, WAIT_SECONDS)
         self._slots = FairSemaphore(READERS)
         self._identify_primary = identify_primary
         self._is_same_database = False
         self._failing = LastingCondition(logger, "The standby answers reads again.")
-        self._left_alone_until = 0.0
-        # None until the first answer, and while the standby receives nothing.
+        self._skip_until = 0.0
+        # None until the first answer, and while the standby receives nothing or cannot be used.
         self.seconds_behind: float | None = None
 
     async def open(self) -> None:
@@ -100,27 +122,29 @@ class Standby:
         self, user: str, statement: Statement, values: Mapping[str, Any], point: ReadPoint
     ) -> list[Any] | None:
         """Return the rows of a query, or None if the primary has to answer it. A timeout of the query is raised."""
-        if time.monotonic() < self._left_alone_until:
+        if not self._may_try():
             return None
-        with suppress(DatabaseBusy):
+        with suppress(DatabaseBusy, NotAnsweredError):
             async with self._slots.slot(user, WAIT_SECONDS):
                 return await self._fetch(statement, values, point)
         return None
 
-    async def _fetch(self, statement: Statement, values: Mapping[str, Any], point: ReadPoint) -> list[Any] | None:
+    async def _fetch(self, statement: Statement, values: Mapping[str, Any], point: ReadPoint) -> list[Any]:
+        # A task, for psycopg takes seconds to cancel a query of a server that does not react.
+        task = asyncio.create_task(self._fetch_with_state(statement, values, point))
+        task.add_done_callback(_ignore_result)
         try:
-            async with asyncio.timeout(self._timeout):
-                if not (self._is_same_database or await self._check_identity()):
-                    return None
-                state, rows = await self._fetch_with_state(statement, values, point)
+            done, _ = await asyncio.wait({task}, timeout=self._timeout)
+        finally:
+            task.cancel()
+        if not done:
+            raise self._skip(FAILING.format("it does not react"))
+        try:
+            state, rows = task.result()
         except errors.QueryCanceled:
             raise
-        except (psycopg.Error, MonitorError, TimeoutError) as error:
-            self._leave_alone(FAILING.format(type(error).__name__))
-            return None
-        self._failing.end()
-        if not self._can_answer(state):
-            return None
+        except (psycopg.Error, MonitorError) as error:
+            raise self._skip(FAILING.format(type(error).__name__)) from error
         point.is_current &= bytes(state.head_hash or b"") == point.head_hash
         return rows
 
@@ -128,56 +152,106 @@ class Standby:
         self, statement: Statement, values: Mapping[str, Any], point: ReadPoint
     ) -> tuple[StandbyState, list[Any]]:
         """Return the state of the server and then the rows, in one round trip: the rows are at least as new."""
+        if not self._is_same_database:
+            await self._check_identity()
         async with (
             self._readers.connection() as connection,
             connection.cursor() as first,
             connection.cursor() as second,
         ):
-            async with connection.pipeline():
-                await first.execute(STATE, [point.after])
-                await second.execute(statement.sql, statement.bind(values), prepare=not statement.uses_fulltext)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
-            (state,) = await first.fetchall()
-            return StandbyState(*state), await second.fetchall()
+            try:
+                async with connection.pipeline():
+                    # Prepared at once, so that psycopg knows whether the server has the statement after an error.
+                    await first.execute(STATE, [point.position], prepare=True)
+                    await second.execute(statement.sql, statement.bind(values), prepare=not statement.uses_fulltext)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
+            except errors.QueryCanceled:
+                # Only the timeout of a server that may answer is an answer.
+                if first.pgresult is None:
+                    raise DatabaseBusy from None
+                await self._check(StandbyState(*(await first.fetchall())[0]))
+                raise
+            state = StandbyState(*(await first.fetchall())[0])
+            await self._check(state)
+            return state, await second.fetchall()
 
     def stream(self, statement: Statement, values: Mapping[str, Any], point: ReadPoint) -> Generator[list[Any]] | None:
         """Return the chunks of the rows of one query, or None if the primary has to answer it."""
-        if time.monotonic() < self._left_alone_until or not self._is_same_database:
+        if not (self._is_same_database and self._may_try()):
             return None
         chunks = self._stream(statement, values, point)
         try:
-            if next(chunks):
-                return chunks
+            return _continued(next(chunks, None), chunks)
+        except errors.QueryCanceled:
+            raise
+        except NotAnsweredError:
+            return None
         except (psycopg.Error, MonitorError) as error:
-            self._leave_alone(FAILING.format(type(error).__name__))
-        chunks.close()
-        return None
+            self._skip(FAILING.format(type(error).__name__))
+            return None
 
-    def _stream(self, statement: Statement, values: Mapping[str, Any], point: ReadPoint) -> Generator[Any]:
-        """Yield first whether the standby answers, and then the chunks."""
+    def _stream(self, statement: Statement, values: Mapping[str, Any], point: ReadPoint) -> Generator[list[Any]]:
         with connect(self._conninfo, self._settings) as connection:
             # Before the snapshot, which is then at least as new.
-            (row,) = connection.execute(STATE, [point.after]).fetchall()
+            (row,) = connection.execute(STATE, [point.position]).fetchall()
             state = StandbyState(*row)
-            if not (self._can_answer(state) and state.keeps_snapshots):
-                yield False
-                return
-            yield True
+            if not (state.is_standby and state.has_position and state.is_recent and state.keeps_snapshots):
+                raise NotAnsweredError
             yield from stream_snapshot(connection, self._settings, statement, values)
 
-    async def _check_identity(self) -> bool:
-        """Return whether the standby has the database of the primary; another one must not answer."""
+    async def _check(self, state: StandbyState) -> None:
+        """Raise `NotAnsweredError` unless a server in this state may answer."""
+        self.seconds_behind = state.seconds_behind
+        if not state.is_standby:
+            # A primary beside that of MM_DATABASE_URL may have other writes. The URL may lead to a standby again.
+            await self._readers.drain()
+            raise self._skip(FAILING.format(NOT_A_STANDBY))
+        if not state.is_recent:
+            # Not logged: the first write after a quiet hour makes the standby an hour old for a moment.
+            self._skip_until = time.monotonic() + RETRY_SECONDS
+            raise NotAnsweredError
+        self._failing.end()
+        self._skip_until = 0.0
+        if not state.has_position:
+            raise NotAnsweredError
+
+    async def _check_identity(self) -> None:
+        """Raise `NotAnsweredError` unless the standby has the database of the primary."""
         async with self._readers.connection() as connection:
             cursor = await connection.execute(IDENTITY)
             ((own,),) = await cursor.fetchall()
-        self._is_same_database = own == await self._identify_primary()
-        if not self._is_same_database:
-            self._leave_alone(OTHER_DATABASE)
-        return self._is_same_database
+        try:
+            primary = await self._identify_primary()
+        except (psycopg.Error, MonitorError):
+            raise NotAnsweredError from None
+        if own != primary:
+            raise self._skip(OTHER_DATABASE)
+        self._is_same_database = True
 
-    def _can_answer(self, state: StandbyState) -> bool:
-        self.seconds_behind = state.seconds_behind
-        return state.can_answer
+    def _may_try(self) -> bool:
+        """Whether a query may ask the standby: after a failure, one at a time."""
+        now = time.monotonic()
+        if now < self._skip_until:
+            return False
+        if self._skip_until:
+            self._skip_until = now + RETRY_SECONDS
+        return True
 
-    def _leave_alone(self, sentence: str) -> None:
+    def _skip(self, sentence: str) -> NotAnsweredError:
+        """Report a failure, and leave the standby alone for a while; return the exception to raise."""
         self._failing.report(sentence)
-        self._left_alone_until = time.monotonic() + RETRY_SECONDS
+        self.seconds_behind = None
+        self._skip_until = time.monotonic() + RETRY_SECONDS
+        return NotAnsweredError()
+
+
+def _continued(first: list[Any] | None, rest: Generator[list[Any]]) -> Generator[list[Any]]:
+    with closing(rest):
+        if first is not None:
+            yield first
+        yield from rest
+
+
+def _ignore_result(task: asyncio.Task[Any]) -> None:
+    """Mark the exception of a task that nobody waits for as seen."""
+    if not task.cancelled():
+        task.exception()
