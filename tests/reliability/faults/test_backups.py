@@ -18,6 +18,7 @@ from machine_monitor.services.checks import verify
 from machine_monitor.services.records import Target
 
 WRITERS = 4
+LOGS_DURING_BACKUP = 1_000
 LOGS_AND_ENTRY_COUNTS = """SELECT CAST(uuid AS text), version, (
     SELECT count(*) FROM history h WHERE h.resource = 'logs' AND h.record_id = logs.id AND h.version <= logs.version
     AND h.key = CAST(uuid AS text)
@@ -26,16 +27,16 @@ INITIAL_TYPES = 7
 
 
 class Writer(threading.Thread):
-    """Creates and changes logs until `stop` is set; `acknowledged` contains the committed ones."""
+    """Creates and changes a log for each permit, until `stop` is set; `acknowledged` contains the committed ones."""
 
-    def __init__(self, url: str, stop: threading.Event) -> None:
+    def __init__(self, url: str, permits: threading.Semaphore, stop: threading.Event) -> None:
         super().__init__()
         self.acknowledged: list[str] = []
         self._database = Database(url)
-        self._stopping = stop
+        self._permits, self._stopping = permits, stop
 
     def run(self) -> None:
-        while not self._stopping.is_set():
+        while self._permits.acquire() and not self._stopping.is_set():
             try:
                 self.acknowledged.append(self._database.transact(self._write))
             except DatabaseBusy:
@@ -74,19 +75,22 @@ def check(file: Path, url: str, acknowledged: set[str]) -> int:
 @pytest.mark.proof(f"backup under {WRITERS} writers")
 def test_a_backup_during_writes_is_a_committed_state(database_url, tmp_path, extent, record_counts):
     times = extent(short=3, long=20)
-    stop, database = threading.Event(), Database(database_url)
+    permits, stop, database = threading.Semaphore(0), threading.Event(), Database(database_url)
     database.transact(lambda tx: records.create(tx, MACHINES, MachineCreate(name="Press"), ChangeContext(via="test")))
-    writers = [Writer(database_url, stop) for _ in range(WRITERS)]
+    writers = [Writer(database_url, permits, stop) for _ in range(WRITERS)]
     for writer in writers:
         writer.start()
     sizes = []
     try:
         for number in range(times):
             acknowledged = {name for writer in writers for name in list(writer.acknowledged)}
+            # Without a limit, each backup would take longer than the last, and meanwhile even more logs be written.
+            permits.release(LOGS_DURING_BACKUP)
             backup.save(database, tmp_path / f"{number}.db", replace=False, progress=ignore_progress)
             sizes.append(check(tmp_path / f"{number}.db", f"sqlite:///{tmp_path / f'{number}-back.db'}", acknowledged))
     finally:
         stop.set()
+        permits.release(WRITERS)
         for writer in writers:
             writer.join()
         database.close_writer()
