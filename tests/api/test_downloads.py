@@ -24,8 +24,8 @@ from waiting import wait_until
 
 @pytest.fixture(autouse=True)
 def _few_rows_at_once(monkeypatch):
-    for engine in ("sqlite", "postgresql"):
-        monkeypatch.setattr(f"machine_monitor.database.engines.{engine}.driver.FETCH_SIZE", 10)
+    for module in ("sqlite.driver", "postgresql.readers"):
+        monkeypatch.setattr(f"machine_monitor.database.engines.{module}.FETCH_SIZE", 10)
 
 
 async def test_an_export_is_a_consistent_snapshot(database_url):

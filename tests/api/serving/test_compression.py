@@ -132,8 +132,8 @@ async def test_a_replayed_response_has_the_same_content_in_any_encoding(database
 
 
 async def test_the_rows_of_a_compressed_stream_can_be_read_when_they_arrive(database_url, monkeypatch):
-    for engine in ("sqlite", "postgresql"):
-        monkeypatch.setattr(f"machine_monitor.database.engines.{engine}.driver.FETCH_SIZE", 10)
+    for module in ("sqlite.driver", "postgresql.readers"):
+        monkeypatch.setattr(f"machine_monitor.database.engines.{module}.FETCH_SIZE", 10)
     fill(database_url, 45)
     for inline in (compression.INLINE_BYTES, 0):
         monkeypatch.setattr(compression, "INLINE_BYTES", inline)

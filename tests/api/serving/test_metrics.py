@@ -114,7 +114,7 @@ async def test_metrics_distinguish_waiting_from_running(database):
 
 async def test_running_exports_are_counted(database_url, monkeypatch):
     monkeypatch.setattr("machine_monitor.database.engines.sqlite.driver.FETCH_SIZE", 1)
-    monkeypatch.setattr("machine_monitor.database.engines.postgresql.driver.FETCH_SIZE", 1)
+    monkeypatch.setattr("machine_monitor.database.engines.postgresql.readers.FETCH_SIZE", 1)
     fill(database_url, 5)
     async with running(database_url) as app:
         client = PacedClient(app, "/logs.ndjson")
