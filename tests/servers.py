@@ -20,7 +20,7 @@ from machine_monitor.api.app import create_app
 from machine_monitor.api.serving import server
 from machine_monitor.config import Settings
 
-START_SECONDS = 60
+START_SECONDS = STOP_SECONDS = 60
 Process = subprocess.Popen | ForkedCommand
 
 
@@ -36,7 +36,7 @@ def threaded(settings: Settings, access_log=None):
 def run_in_thread(app, port: int, options: dict[str, object]):
     """Run uvicorn with these options in a thread, from when it accepts connections to the end of the context."""
     running = uvicorn.Server(uvicorn.Config(app, port=port, **options))
-    thread = threading.Thread(target=running.run)
+    thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     while not running.started:
         assert thread.is_alive()
@@ -45,7 +45,8 @@ def run_in_thread(app, port: int, options: dict[str, object]):
         yield
     finally:
         running.should_exit = True
-        thread.join()
+        thread.join(STOP_SECONDS)
+        assert not thread.is_alive()
 
 
 class Service:

@@ -6,6 +6,7 @@ import shlex
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
-from machine_monitor.database.engines.sqlite import lock_file, open_files
+from machine_monitor.database.engines.sqlite import connections, lock_file, open_files
 from machine_monitor.database.engines.sqlite.lock_file import LockFile
 from machine_monitor.errors import DatabaseBusy
 from machine_monitor.services.checks import health
@@ -193,3 +194,16 @@ def test_the_lock_of_services_is_taken_again_where_it_was_moved(path):
     lock.release()
     with lock_file.exclude_services(path):
         pass
+
+
+def test_a_reader_that_never_waits_for_locks_waits_for_them_when_it_opens(path):
+    """As long as another process opens the file or recovers its write-ahead log, it holds all locks."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("CREATE TABLE other (x)")
+    closing_soon = threading.Timer(0.3, other.close)
+    closing_soon.start()
+    with closing(connections.connect_reader(path, "mode=rw", busy_seconds=0)) as reader:
+        assert reader.execute("PRAGMA busy_timeout").fetchone()[0] == 0
+        assert reader.execute("SELECT count(*) FROM other").fetchone()[0] == 0
+    closing_soon.join()

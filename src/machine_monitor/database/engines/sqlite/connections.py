@@ -54,10 +54,15 @@ def connect_writer(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Co
 
 
 def connect_reader(path: Path, options: str, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    """Open a reader connection, with SQLite's locks or whatever the options of its URI say."""
-    connection = connect(path, busy_seconds, options, ReaderConnection)
+    """Open a reader connection, with SQLite's locks or whatever the options of its URI say.
+
+    Its statements wait up to `busy_seconds` for a lock.
+    """
+    # Another process that opens the file at the same time may hold all locks for a moment.
+    connection = connect(path, BUSY_SECONDS, options, ReaderConnection)
     connection.execute("PRAGMA query_only=ON")
     _open_sidecars(connection)
+    connection.execute(f"PRAGMA busy_timeout={round(busy_seconds * 1000)}")
     return connection
 
 
