@@ -5,6 +5,7 @@ import contextlib
 import re
 import socket
 import ssl
+import threading
 import time
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
@@ -179,6 +180,28 @@ def test_a_shutdown_does_not_wait_for_clients_that_do_not_answer(prepared, hands
         began = time.monotonic()
     assert time.monotonic() - began < 6
     client.close()
+
+
+@pytest.mark.slow
+def test_a_shutdown_does_not_wait_for_a_client_that_connects_meanwhile(prepared, handshake, sqlite_database_url):
+    folder, authority = prepared
+    context = ssl.create_default_context(cadata=authority.pem.decode())
+    with tls_server(folder, database_url=sqlite_database_url) as port:
+        handshake(port)
+        late = connect(port)
+        # The server has accepted the connection when it answers another one.
+        assert ask(handshake(port)[0]) == b"200"
+        began = time.monotonic()
+        finishing = threading.Timer(0.3, lambda: end_of(context, late))
+        finishing.start()
+    assert time.monotonic() - began < 6
+    finishing.join()
+
+
+def end_of(context, client):
+    """Begin TLS, and read until the server ends the connection."""
+    with contextlib.suppress(OSError), context.wrap_socket(client, server_hostname="localhost") as secure:
+        assert secure.recv(1) == b""
 
 
 # The page

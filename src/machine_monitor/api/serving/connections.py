@@ -42,6 +42,8 @@ STREAM_PATH = b"/events"
 # Time for downloads in progress to finish on shutdown; less if the client does not read.
 SHUTDOWN_DOWNLOAD_SECONDS = 1.2
 SHUTDOWN_STALLED_SECONDS = 0.7
+# Attribute of uvicorn's state of a server that has begun to stop.
+STOPPING = "is_stopping"
 SHUTDOWN_CHECK_SECONDS = 0.05
 
 refuse_stream = RequestMiddleware(ProblemMiddleware(stream_limits.refuse), hsts=False)
@@ -109,6 +111,10 @@ class Connection(HttpToolsProtocol):
         """Start waiting for a request. If there are too many connections, abort the one that was idle the longest."""
         super().connection_made(transport)
         self._start_timer()
+        if STOPPING in vars(self.server_state):
+            # Its TLS handshake ended after uvicorn had told all connections that the server stops.
+            transport.abort()
+            return
         if len(self.connections) > _max_connections():
             waiting = [each for each in self.connections if isinstance(each, Connection) and each.is_waiting]
             min(waiting, key=lambda each: each.waiting_since).cut("crowd")
@@ -188,6 +194,7 @@ class Connection(HttpToolsProtocol):
 
         Their clients connect again, or see that the response is incomplete.
         """
+        vars(self.server_state)[STOPPING] = True
         super().shutdown()
         if self.transport.is_closing():
             return
