@@ -74,10 +74,11 @@ def _clock_faults(engine: Engine, last_entry_at: Any) -> list[str]:
 
 def _id_faults(tx: Transaction) -> list[str]:
     """Return a sentence if few ids of logs are left."""
-    most, used = tx.engine.max_id, tx.engine.last_id(tx.cursor, LOGS.table)
-    if most is None or used < WARNED_SHARE * most:
+    most = tx.engine.max_id
+    if most is None:
         return []
-    return [NEARLY_FULL.format(most, used)]
+    used = tx.engine.last_id(tx.cursor, LOGS.table)
+    return [NEARLY_FULL.format(most, used)] if used >= WARNED_SHARE * most else []
 
 
 @cache
