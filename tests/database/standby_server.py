@@ -26,7 +26,7 @@ class StandbyServer:
         options = ["-h", str(self._url.query["host"]), "-U", "postgres", "-R", "-X", "stream", "-c", "fast"]
         self._run("pg_basebackup", [*options, "-D", str(self._data)])
 
-    def url(self, database: str | None = "postgres") -> str:
+    def url(self, database: str = "postgres") -> str:
         """Return the URL of a database on the standby."""
         found = self._url.set(database=database).update_query_dict({"host": str(self._folder)})
         return found.render_as_string(hide_password=False)

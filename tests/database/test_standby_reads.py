@@ -1,4 +1,4 @@
-"""Reads from a standby that is behind: none is stale for a client that says what it has seen, and none fails."""
+"""Reads from a standby that is behind: none is stale for a client that names its last write, and none fails."""
 
 import asyncio
 import json
@@ -130,7 +130,7 @@ async def test_without_a_position_the_standby_answers_from_what_it_has(servers):
         wait_for_standby(servers)
         key = (await client.post("/logs", json=log_of())).json()["uuid"]
         assert (await client.get(f"/logs/{key}")).status_code == 404
-        # A position that no server has, and one that is none: the primary answers.
+        # For a position that no server has reached, and for an invalid one, the primary answers.
         for position in ("FFFFFFFF/0", "yesterday"):
             assert (await client.get(f"/logs/{key}", headers={"X-Read-After": position})).status_code == 200
         wait_for_standby(servers)
@@ -297,7 +297,10 @@ async def test_exports_come_from_the_primary_if_the_standby_keeps_no_snapshots(s
 
 
 async def test_an_export_that_fails_before_its_first_row_comes_from_the_primary(servers, monkeypatch):
+    failed = []
+
     def fail(*_):
+        failed.append(True)
         raise psycopg.errors.SerializationFailure
         yield
 
@@ -305,6 +308,7 @@ async def test_an_export_that_fails_before_its_first_row_comes_from_the_primary(
     async with serving(servers.settings) as client:
         assert (await client.get("/logs")).status_code == 200
         assert (await client.get("/logs.ndjson")).status_code == 200
+    assert failed == [True]
 
 
 async def test_a_download_in_a_browser_has_its_position_in_a_cookie(servers):
@@ -312,6 +316,8 @@ async def test_a_download_in_a_browser_has_its_position_in_a_cookie(servers):
         await client.put("/machines/Saw", json={})
         written = await client.post("/logs", json=log_of())
         cookie = {"Cookie": f"mm_read_after={written.headers['X-Read-After']}"}
+        # Exports come from a standby only after a list has.
+        assert (await client.get("/logs")).status_code == 200
         assert written.json()["uuid"] in (await client.get("/logs.csv", headers=cookie)).text
         # The higher one of both counts.
         path = f"/logs/{written.json()['uuid']}"

@@ -105,7 +105,7 @@ class Database:
 
     def reading_from(self, point: ReadPoint) -> Self:
         """Return this database with the same connections, whose queries a standby may answer."""
-        return self if self._driver.standby is None else self._sharing(_read_point=point)
+        return self._sharing(_read_point=point) if self.has_standby else self
 
     @property
     def position(self) -> str:
@@ -114,7 +114,7 @@ class Database:
 
     async def find_position(self) -> str:
         """Return a position that has all that was read until now, for `ReadPoint`; empty without a standby."""
-        if self._driver.standby is None:
+        if not self.has_standby:
             return ""
         ((position,),) = await self.fetch(self._driver.position_statement, {})
         return position
@@ -225,12 +225,16 @@ class Database:
         self, statement: Statement, values: Mapping[str, Any], transform: Callable[[Iterable[list[Any]]], Iterable[T]]
     ) -> Generator[T]:
         with self._error_translator:
-            rows = None
-            if self._read_point is not None:
-                rows = self._driver.standby.stream(statement, values, self._read_point)
-                self._on_read(rows is not None)
-            with closing(rows or self._driver.stream(statement, values)) as chunks:
-                yield from transform(chunks)
+            rows = self._stream_from_standby(statement, values) or self._driver.stream(statement, values)
+            with closing(rows):
+                yield from transform(rows)
+
+    def _stream_from_standby(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]] | None:
+        if self._read_point is None:
+            return None
+        rows = self._driver.standby.stream(statement, values, self._read_point)
+        self._on_read(rows is not None)
+        return rows
 
     def _sharing(self, **changed: Any) -> Self:
         shared = object.__new__(type(self))

@@ -45,7 +45,7 @@ class LogCount(Schema, table=True):
 
 
 class ReliabilityMonth(Schema, table=True):
-    """Table of what the stops and failures of machines add up to before a month: times in microseconds, and counts.
+    """Table of the sums of the stops and failures of a machine before a month: times in microseconds, and counts.
 
     `start` is the start of the month; the sums are those of all time before it, and `carried` has the stops that began
     before it. A month without stops and failures may have no row. What came after the last row of a machine is not

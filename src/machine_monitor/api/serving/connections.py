@@ -42,9 +42,9 @@ STREAM_PATH = b"/events"
 # Time for downloads in progress to finish on shutdown; less if the client does not read.
 SHUTDOWN_DOWNLOAD_SECONDS = 1.2
 SHUTDOWN_STALLED_SECONDS = 0.7
-# Attribute of uvicorn's state of a server that has begun to stop.
-STOPPING = "is_stopping"
 SHUTDOWN_CHECK_SECONDS = 0.05
+# The attribute that marks uvicorn's state of a server that has begun to stop.
+STOPPING = "is_stopping"
 
 refuse_stream = RequestMiddleware(ProblemMiddleware(stream_limits.refuse), hsts=False)
 
@@ -110,11 +110,11 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Start waiting for a request. If there are too many connections, abort the one that was idle the longest."""
         super().connection_made(transport)
-        self._start_timer()
         if STOPPING in vars(self.server_state):
             # Its TLS handshake ended after uvicorn had told all connections that the server stops.
             transport.abort()
             return
+        self._start_timer()
         if len(self.connections) > _max_connections():
             waiting = [each for each in self.connections if isinstance(each, Connection) and each.is_waiting]
             min(waiting, key=lambda each: each.waiting_since).cut("crowd")

@@ -192,10 +192,7 @@ class PostgresqlDriver:
         return self._position.value
 
     async def _identify(self) -> str:
-        async with self._reads.connection() as connection:
-            cursor = await connection.execute(IDENTITY)
-            ((identity,),) = await cursor.fetchall()
-            return identity
+        return await self._reads.fetch_value(IDENTITY)
 
     def file_bytes(self) -> dict[str, int]:
         """Empty: the files belong to the server."""

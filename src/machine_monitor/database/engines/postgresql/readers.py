@@ -4,7 +4,7 @@ import select
 import sys
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import errors
@@ -119,6 +119,13 @@ class Readers:
                 if is_lost(connection, error) or isinstance(error, errors.SerializationFailure):
                     raise ConnectionLost from error
                 raise
+
+    async def fetch_value(self, query: LiteralString) -> Any:
+        """Return the only value of a query."""
+        async with self.connection() as connection:
+            cursor = await connection.execute(query)
+            ((value,),) = await cursor.fetchall()
+            return value
 
     @asynccontextmanager
     async def _live_connection(self) -> AsyncGenerator[psycopg.AsyncConnection]:

@@ -14,6 +14,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from machine_monitor.database.engines.postgresql import failures
 from machine_monitor.database.engines.postgresql.readers import READERS, Readers, query_settings, stream_snapshot
 from machine_monitor.database.engines.postgresql.server_state import SECONDS_BEHIND
 from machine_monitor.database.engines.postgresql.session_settings import SessionSettings, connect
@@ -144,7 +145,7 @@ class Standby:
         except errors.QueryCanceled:
             raise
         except (psycopg.Error, MonitorError) as error:
-            raise self._skip(FAILING.format(type(error).__name__)) from error
+            raise self._skip(_failure(error)) from error
         point.is_current &= bytes(state.head_hash or b"") == point.head_hash
         return rows
 
@@ -186,7 +187,7 @@ class Standby:
         except NotAnsweredError:
             return None
         except (psycopg.Error, MonitorError) as error:
-            self._skip(FAILING.format(type(error).__name__))
+            self._skip(_failure(error))
             return None
 
     def _stream(self, statement: Statement, values: Mapping[str, Any], point: ReadPoint) -> Generator[list[Any]]:
@@ -216,9 +217,7 @@ class Standby:
 
     async def _check_identity(self) -> None:
         """Raise `NotAnsweredError` unless the standby has the database of the primary."""
-        async with self._readers.connection() as connection:
-            cursor = await connection.execute(IDENTITY)
-            ((own,),) = await cursor.fetchall()
+        own = await self._readers.fetch_value(IDENTITY)
         try:
             primary = await self._identify_primary()
         except (psycopg.Error, MonitorError):
@@ -242,6 +241,13 @@ class Standby:
         self.seconds_behind = None
         self._skip_until = time.monotonic() + RETRY_SECONDS
         return NotAnsweredError()
+
+
+def _failure(error: BaseException) -> str:
+    """Say why the standby cannot be used; `ConnectionLost` has the driver's error as its cause."""
+    driver_error = error if isinstance(error, psycopg.Error) else error.__cause__
+    reason = failures.explain(driver_error) if isinstance(driver_error, psycopg.Error) else str(error)
+    return FAILING.format(reason.rstrip("."))
 
 
 def _continued(first: list[Any] | None, rest: Generator[list[Any]]) -> Generator[list[Any]]:

@@ -159,6 +159,7 @@ def _bases(clauses: Sequence[ColumnElement]) -> Subquery:
 
     A base is the start of the last month whose row is to be used; its carried stops stand for all earlier logs. Without
     one, only a machine that is stopped when the window begins has earlier stops that matter: merged ones reach back.
+    `first_summed` is the first month whose sums are used.
 
     The bounds are columns, not binds: SQLite would otherwise read all logs in them, and then look for their machine.
     They are in no CTE: SQLite 3.40 expects a million rows of the second use of one, and reads all logs to make a Bloom

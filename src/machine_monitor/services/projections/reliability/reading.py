@@ -26,7 +26,7 @@ class ServiceEntry(NamedTuple):
 
 
 class MonthRow(NamedTuple):
-    """What is kept about all time before the start of a month: its sums, and the stops that last until then or longer.
+    """The sums of all time before the start of a month, and the stops that last until then or longer.
 
     The start is in microseconds since 1970.
     """
@@ -66,25 +66,25 @@ class MachineFacts:
             if change is not None:
                 self.entries.append(ServiceEntry(fact.end, fact.start, op in CREATIONS, *change))
 
-    def last_month(self, until: int) -> MonthRow | None:
-        """Return the last of the months that begin at an instant or before."""
+    def last_row(self, until: int) -> MonthRow | None:
+        """Return the row of the last month that begins at an instant or before."""
         return max((month for month in self.months if month.start <= until), default=None)
 
     def machine_in(self, start: int, end: int) -> Machine:
         """Return the machine in the window [start, end), without any sums."""
-        return Machine(0, self._in_service(), [self._stretch(start, end, self.last_month(start))])
+        return Machine(0, self._in_service(), [self._stretch(start, end, self.last_row(start))])
 
     def machine(self, window: FactWindow) -> Machine:
         """Return the machine in the window."""
         start, end, first_month = window.microseconds
         found = Machine(min(self.signs, default=FOREVER), self._in_service())
         if start < first_month:
-            found.stretches.append(self._stretch(start, first_month, self.last_month(start)))
+            found.stretches.append(self._stretch(start, first_month, self.last_row(start)))
         # Each month's sums are those until the next row, less those until its own.
         months = sorted(month for month in self.months if month.start >= first_month)
         found.sums = [(month.start, later.sums.minus(month.sums)) for month, later in pairwise(months)]
         found.open_counts = [(month.start, month.carried.count_open()) for month in months if month.start > first_month]
-        last = self.last_month(end)
+        last = self.last_row(end)
         rest = first_month if last is None else max(first_month, last.start)
         if rest < end:
             found.stretches.append(self._stretch(rest, end, last))

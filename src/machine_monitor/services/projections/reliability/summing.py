@@ -137,7 +137,7 @@ def _read_facts(tx: Transaction, machine_id: int, window: FactWindow, *, limit: 
 
 def _month_rows(found: MachineFacts, until: int, zone: ZoneInfo) -> Iterator[MonthRow]:
     """Yield the rows of the months that have stops or failures, and the last one, that of `until`."""
-    base = found.last_month(until)
+    base = found.last_row(until)
     first = base.start if base else min([*found.failures, *(stop.start for stop in found.stops)], default=until)
     starts = [*months.months_between(months.to_datetime(first), months.to_datetime(until), zone), until]
     sums, stops_before = (base or NOTHING_YET)[1:]
