@@ -47,8 +47,9 @@ def stored_counters(database: Database) -> Counter:
     """Read the counters from their table."""
 
     def read(tx):
-        tx.cursor.execute("SELECT field, unit, period, value, count FROM log_counts WHERE count <> 0")
-        return Counter({tuple(key): count for *key, count in tx.cursor.fetchall()})
+        names = "field, unit, period, value"
+        tx.cursor.execute(f"SELECT {names}, sum(count) FROM log_counts GROUP BY {names} HAVING sum(count) <> 0")
+        return Counter({tuple(key): int(count) for *key, count in tx.cursor.fetchall()})
 
     return database.snapshot(read)
 

@@ -1785,9 +1785,9 @@ export interface components {
         HistoryPart: {
             /**
              * Seq
-             * @description The entry's number; later entries have higher numbers.
+             * @description The entry's number; later entries have higher numbers. Null, for up to a second, if it has none yet.
              */
-            seq?: number;
+            seq?: number | null;
             /**
              * At
              * Format: date-time
@@ -6506,7 +6506,7 @@ export interface operations {
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description The entry's number; later entries have higher numbers. Equals; if repeated, equals any of the values. */
+                /** @description The entry's number; later entries have higher numbers. Null, for up to a second, if it has none yet. Equals; if repeated, equals any of the values. */
                 seq?: number[];
                 /** @description The time of the change. Equals; if repeated, equals any of the values. */
                 at?: string[];
@@ -8335,7 +8335,7 @@ export interface operations {
                 count?: "none" | "capped" | "exact";
                 /** @description Only these fields, separated by commas. */
                 fields?: string;
-                /** @description The entry's number; later entries have higher numbers. Equals; if repeated, equals any of the values. */
+                /** @description The entry's number; later entries have higher numbers. Null, for up to a second, if it has none yet. Equals; if repeated, equals any of the values. */
                 seq?: number[];
                 /** @description The time of the change. Equals; if repeated, equals any of the values. */
                 at?: string[];

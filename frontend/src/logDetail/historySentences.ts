@@ -6,7 +6,8 @@ import { i18n } from '../i18n/i18n.svelte';
 import { wordDiff, type DiffPart } from './wordDiff';
 
 export type HistoryEntry = Schemas['HistoryPart'] & {
-  seq: number;
+  /** Null, for up to a second, if the entry has no number yet. */
+  seq: number | null;
   at: string;
   user: string | null;
   via: string;

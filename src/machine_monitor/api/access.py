@@ -21,7 +21,7 @@ from machine_monitor.services.accounts.rate_limit import network_of
 from machine_monitor.services.accounts.sessions import LIFETIME
 
 CALLER = "caller"
-HEAD_HASH = "head_hash"
+HISTORY_STATE = "history_state"
 ENDED_SESSION = "This session has ended. Sign in again."
 SESSION_COOKIE = "mm_session"
 # The cookie by which a browser is recognized when its user signs in again.
@@ -135,7 +135,7 @@ async def authorize(request: Request, action: Action) -> None:
         if request.method == "POST":
             check_origin(request)
         return
-    caller, head_hash = await _authenticate(request)
+    caller, history_state = await _authenticate(request)
     action.check(caller)
     if caller.csrf_token is not None and request.method != "GET":
         check_origin(request)
@@ -144,7 +144,7 @@ async def authorize(request: Request, action: Action) -> None:
             raise Forbidden(
                 "The CSRF token is missing or wrong: send the `csrf_token` of `GET /me` in the header X-CSRF-Token."
             )
-    request.scope[CALLER], request.scope[HEAD_HASH] = caller, head_hash
+    request.scope[CALLER], request.scope[HISTORY_STATE] = caller, history_state
     request.scope[USER] = caller.user
 
 
@@ -153,9 +153,9 @@ def caller_of(request: Request) -> Caller:
     return request.scope[CALLER]
 
 
-def head_hash_of(request: Request) -> bytes:
+def history_state_of(request: Request) -> bytes:
     """Return the hash of the history's head when the caller was authenticated: each write of a record changes it."""
-    return request.scope[HEAD_HASH]
+    return request.scope[HISTORY_STATE]
 
 
 async def has_ended(request: Request) -> bool:

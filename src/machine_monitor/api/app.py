@@ -44,6 +44,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.errors import BadSetting
 from machine_monitor.query.language import search_terms
 from machine_monitor.services.access.authentication import Authenticator
+from machine_monitor.services.audit import sealing
 from machine_monitor.services.audit.live_feed import LiveFeed
 from machine_monitor.services.checks import health
 from machine_monitor.services.files.receiving import Files
@@ -74,7 +75,12 @@ GC_THRESHOLD = 20_000
 # The event loop waits this long for the interpreter's lock when another thread computes; Python's default is 5 ms.
 SWITCH_SECONDS = 0.001
 # What the service does in the background as long as it runs.
-PERIODIC_TASKS = (metrics.refresh_periodically, health.watch_file, summing.sum_periodically)
+PERIODIC_TASKS = (
+    metrics.refresh_periodically,
+    health.watch_file,
+    sealing.seal_periodically,
+    summing.sum_periodically,
+)
 EXPOSED = (
     "Content-Disposition",
     "ETag",

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from machine_monitor.api.access import Client, caller_of, head_hash_of, user_of
+from machine_monitor.api.access import Client, caller_of, history_state_of, user_of
 from machine_monitor.api.serving.proxies.root_path import route_path_of
 from machine_monitor.database import instants, read_point
 from machine_monitor.database.connect import Database
@@ -61,13 +61,13 @@ def database_of(request: Request) -> Database:
 def reading_database_of(request: Request) -> Database:
     """Return the database for a read that a standby may answer, if it has the writes that the client names."""
     named = (request.headers.get(READ_AFTER, ""), request.cookies.get(READ_AFTER_COOKIE, ""))
-    point = ReadPoint(read_point.higher(*map(read_point.parse_position, named)), head_hash_of(request))
+    point = ReadPoint(read_point.higher(*map(read_point.parse_position, named)), history_state_of(request))
     request.scope[READ_POINT] = point
     return database_of(request).reading_from(point)
 
 
 def is_current(request: Request) -> bool:
-    """Whether all that was read for this request belongs to the state of `head_hash_of`."""
+    """Whether all that was read for this request belongs to the state of `history_state_of`."""
     point: ReadPoint | None = request.scope.get(READ_POINT)
     return point is None or point.is_current
 

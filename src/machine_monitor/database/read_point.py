@@ -21,7 +21,7 @@ class ReadPoint:
     """
 
     position: str
-    head_hash: bytes
+    history_state: bytes
     is_current: bool = True
 
 

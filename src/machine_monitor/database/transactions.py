@@ -15,6 +15,8 @@ from machine_monitor.errors import StorageFull
 
 # The advisory lock that serializes appends to the history: an arbitrary number that no other program should use.
 HISTORY_LOCK = 5_263_474_915_822_071
+# The advisory lock of the monthly sums of reliability: writers that delete sums share it.
+SUMS_LOCK = 5_263_474_915_822_073
 # The advisory lock that keeps files that a row is about to name from being pruned.
 FILES_LOCK = 5_263_474_915_822_072
 # Run ANALYZE after 10 % growth, like PostgreSQL's autovacuum. On SQLite it scans the whole table, which would take
@@ -37,6 +39,9 @@ class Transaction:
 
     engine: Engine
     cursor: Any  # a DB-API cursor of sqlite3 or psycopg
+    # Whether this transaction may leave history entries without a number: see `services/audit/hash_chain`.
+    may_leave_entries: bool = False
+    left_entries: list[Any] = field(default_factory=list)
     _deferred: "dict[Callable[[Transaction, list[Any]], None], list[Any]]" = field(default_factory=dict)
     _run_last: "set[Callable[[Transaction, list[Any]], None]]" = field(default_factory=set)
     _last_ids: dict[str, int] = field(default_factory=dict)
@@ -146,12 +151,17 @@ class Transaction:
         if self.cursor.fetchone()[0] > ANALYZE_GROWTH * self.engine.estimated_row_count(self.cursor, table):
             self.cursor.execute("ANALYZE")
 
-    def acquire_history_lock(self) -> None:
-        """Block until no other transaction is appending to the history; released at commit.
+    def history_lock(self, *, wait: bool) -> Callable[[], bool]:
+        """Take the lock of those that append to the history until the commit, later in the sense of `execute_later`.
 
+        The returned function returns False if another transaction holds the lock, and this one does not `wait` for it.
         Entry numbers follow the commit order only because of this lock. SQLite needs none: it has a single writer.
         """
-        self.engine.acquire_advisory_lock(self.cursor, HISTORY_LOCK)
+        return self.engine.guarding_lock(self.cursor, HISTORY_LOCK, wait=wait)
+
+    def acquire_sums_lock(self, *, shared: bool = False) -> None:
+        """Block until no other transaction changes the monthly sums, or only shares the lock; released at commit."""
+        self.engine.acquire_advisory_lock(self.cursor, SUMS_LOCK, shared=shared)
 
     def acquire_files_lock(self, *, shared: bool = False) -> None:
         """Block until no other transaction removes files or, if not `shared`, names them; released at commit."""

@@ -4,7 +4,7 @@ from sqlalchemy.orm import configure_mappers
 from sqlmodel import SQLModel
 
 from machine_monitor.models.accounts import TOKENS
-from machine_monitor.models.audit import CHANGES, HISTORY
+from machine_monitor.models.audit import CHANGES, HISTORY, PENDING_ENTRIES
 from machine_monitor.models.derived import DERIVED, LOG_COUNTS, RELIABILITY_MONTHS
 from machine_monitor.models.idempotency import IDEMPOTENCY_RECORDS
 from machine_monitor.models.imports import FILE_IMPORTS, LEGACY_IMPORTS, MAPPINGS
@@ -20,7 +20,7 @@ METADATA = SQLModel.metadata
 # Fail on a wrong relationship at start, not in the first request that uses it.
 configure_mappers()
 forbid_writes(
-    {DERIVED, LOG_COUNTS, RELIABILITY_MONTHS, HISTORY.table}
+    {DERIVED, LOG_COUNTS, RELIABILITY_MONTHS, HISTORY.table, PENDING_ENTRIES}
     | {table for resource in RESOURCES for table in (resource.table, resource.folded) if table is not None}
     | {rows.table for resource in RESOURCES for rows in resource.child_lists.values()}
 )
@@ -39,6 +39,7 @@ __all__ = [
     "MACHINES",
     "MAPPINGS",
     "METADATA",
+    "PENDING_ENTRIES",
     "RELIABILITY_MONTHS",
     "RESOURCES",
     "TOKENS",

@@ -23,10 +23,13 @@ CodeText = Annotated[str, CODE]
 ACCOUNTS = "accounts"
 
 
+SEQ = "The entry's number; later entries have higher numbers."
+
+
 class HistoryRead(Schema):
     """One change of a record."""
 
-    seq: Identity = kind_field(INTEGER, "The entry's number; later entries have higher numbers.")
+    seq: Identity | None = kind_field(INTEGER, SEQ + " Null, for up to a second, if it has none yet.", None)
     at: Instant = kind_field(TIME, "The time of the change.")
     user: CodeText | None = kind_field(CODE, "The author's trigram; null if unknown.", None)
     via: CodeText = kind_field(CODE, "The channel of the change: session, token, anonymous, or a command such as sync.")
@@ -39,6 +42,7 @@ class HistoryRead(Schema):
 class ChangeRead(HistoryRead):
     """One change of any record."""
 
+    seq: Identity = kind_field(INTEGER, SEQ)  # ty: ignore[incompatible-mutable-override] -- the feed only has entries with a number
     resource: CodeText = kind_field(CODE, "The resource of the record, such as logs.")
     key: LongText = kind_field(TEXT, "The record's key, as in its path.")
 
@@ -56,7 +60,7 @@ class History(HistoryRead, table=True):
         {"sqlite_autoincrement": True, "info": {APPEND_ONLY: True}},
     )
 
-    seq: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)  # ty: ignore[incompatible-attribute-override] -- the database assigns it
+    seq: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)
     resource: str = Field(sa_type=CODE.column_type)
     record_id: int = Field(sa_type=INTEGER.column_type)
     key: str = Field(sa_type=TEXT.column_type)
@@ -65,6 +69,27 @@ class History(HistoryRead, table=True):
     hash: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
+class PendingEntry(Schema, table=True):
+    """Table of history entries that wait for their number, in the order of their ids: see `audit/hash_chain`."""
+
+    __tablename__ = "history_pending"
+    __table_args__: ClassVar[Any] = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=INTEGER.column_type)
+    resource: str = Field(sa_type=CODE.column_type)
+    record_id: int = Field(sa_type=INTEGER.column_type)
+    key: str = Field(sa_type=TEXT.column_type)
+    at: Instant = Field(sa_type=TIME.column_type)
+    user: str | None = Field(default=None, sa_type=CODE.column_type)
+    via: str = Field(sa_type=CODE.column_type)
+    request_id: str | None = Field(default=None, sa_type=CODE.column_type)
+    op: str = Field(sa_type=CODE.column_type)
+    version: int = Field(sa_type=INTEGER.column_type)
+    note: str | None = Field(default=None, sa_type=TEXT.column_type)
+    changes: str = Field(sa_type=TEXT.column_type)
+
+
+PENDING_ENTRIES = SQLModel.metadata.tables["history_pending"]
 HISTORY = declare(
     Resource(
         name="history",

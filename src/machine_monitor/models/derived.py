@@ -8,6 +8,8 @@ from sqlmodel import Field
 from machine_monitor.database.kinds import BOOLEAN, CODE, INTEGER, TEXT, TIME
 from machine_monitor.models.fields import Instant, Schema
 
+IS_DIFFERENCE = text("transaction_id <> 0")
+
 
 class Derived(Schema, table=True):
     """Table of values about the database itself, by name.
@@ -28,12 +30,13 @@ class LogCount(Schema, table=True):
 
     Each write updates them: counting millions of logs per request would take seconds.
     All time has the `unit` all and an empty `period`. `value` is `=` and the column's text, or empty for null.
+    On PostgreSQL, a transaction writes differences under its `transaction_id`. They are added to the row of 0 later;
+    the counter is the sum of all.
     """
 
     __tablename__ = "log_counts"
     __table_args__: ClassVar[Any] = (
-        # Finds the most frequent values of a field.
-        Index(None, "field", "count", sqlite_where=text("unit = 'all'"), postgresql_where=text("unit = 'all'")),
+        Index(None, "transaction_id", sqlite_where=IS_DIFFERENCE, postgresql_where=IS_DIFFERENCE),
         {"sqlite_with_rowid": False},
     )
 
@@ -41,6 +44,7 @@ class LogCount(Schema, table=True):
     unit: str = Field(primary_key=True, sa_type=CODE.column_type)
     period: str = Field(primary_key=True, sa_type=CODE.column_type)
     value: str = Field(primary_key=True, sa_type=TEXT.column_type)
+    transaction_id: int = Field(primary_key=True, sa_type=INTEGER.column_type)
     count: int = Field(sa_type=INTEGER.column_type)
 
 

@@ -181,12 +181,12 @@ def _count_with_counters(resource: Resource, field: Field) -> Select:
     counter_field = counters.counter_field_of(resource, field)
     assert counter_field is not None
     table = counters.counters_of(resource).table
-    rows = [*counters.row_clauses(resource, [counter_field], counters.ALL_TIME), table.c.count > literal_column("0")]
+    rows = counters.row_clauses(resource, [counter_field], counters.ALL_TIME)
     column = counters.column(resource, field).label("value")
-    if not field.joins:
-        return select(column, table.c.count.label("count")).where(*rows)
     found = select(column, table.c.count).select_from(counters.join_related(resource, [field])).where(*rows).subquery()
-    return select(found.c.value, func.sum(found.c.count).label("count")).group_by(found.c.value)
+    total = func.sum(found.c.count)
+    counts = select(found.c.value, total.label("count")).group_by(found.c.value)
+    return counts.having(total > literal_column("0"))
 
 
 def _most_frequent(position: int, counts: Select, capped: ColumnElement) -> Select:

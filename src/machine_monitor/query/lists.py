@@ -24,6 +24,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER
 from machine_monitor.database.statements import MAX_PAGE_BYTES, Statement, compile_statement, statement_cache
+from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.query.language import cursors
 from machine_monitor.query.language.cursors import Cursor
@@ -47,6 +48,14 @@ class Page:
     next: str | None
     previous: str | None
     total: int | None
+
+    def preceded_by(self, items: Sequence[bytes]) -> "Page":
+        """Return the page with more items before its own."""
+        if not items:
+            return self
+        opening, own = b'{"items":[', self.body.removeprefix(b'{"items":[')
+        separator = b"" if own.startswith(b"]") else b","
+        return replace(self, body=opening + b",".join(items) + separator + own)
 
 
 class StatementKey(NamedTuple):
@@ -82,6 +91,13 @@ async def fetch(database: Database, query: ListQuery, scope: Mapping[str, Any] |
         values |= {scope_param(name): value for name, value in scope.items()}
     statement = await database.get_statement(list_statement, database.engine, key)
     return _page(database.engine, query, await database.fetch(statement, values))
+
+
+def read(tx: Transaction, query: ListQuery, scope: Mapping[str, Any]) -> Page:
+    """Return the requested page, as a transaction sees it."""
+    statement, values = compile_list(tx.engine, query)
+    values |= {scope_param(name): value for name, value in scope.items()}
+    return _page(tx.engine, query, tx.execute(statement, values))
 
 
 def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str, Any]]:

@@ -319,7 +319,8 @@ class Resource:
         """Build the field for a column of this table, read through the joins of `path`."""
         annotations, rows = self.annotations[name], path[-1].target if path else self.table
         own = self.column_field(name, name, ()) if path else None
-        nullable = annotations.nullable or any(join.is_outer for join in path)
+        # A primary key is not null in the table, even where a response may have null in its place.
+        nullable = (annotations.nullable and not rows.c[name].primary_key) or any(join.is_outer for join in path)
         folded = _folded_column(self.table, self.folded, rows, name, annotations.kind)
         return Field(shown_as, annotations.kind, nullable, rows.c[name], path, folded, annotations.description, own)
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -29,6 +30,10 @@ def running_threads(threads: Sequence[threading.Thread], stopped: threading.Even
         stopped.set()
         for thread in threads:
             thread.join()
+
+
+# A change is in the feed at most so long after its response.
+SEAL_SECONDS = 0.5
 
 
 class Workload:
@@ -70,6 +75,7 @@ class Workload:
         }
         current |= {f"/logs/{log['uuid']}": DELETED for log in http.walk("/logs", deleted="true")}
         assert [fault for writer in self.writers for fault in writer.differences(current)] == []
+        time.sleep(SEAL_SECONDS)
         self.replica.catch_up(http)
         assert self.replica.records == replica.writable_values(records_by_key)
         assert {comment: times for comment, times in self.replica.written.items() if times > 1} == {}

@@ -10,6 +10,7 @@ from machine_monitor.database import database_urls, tables
 from machine_monitor.database.connect import Database
 from machine_monitor.database.schema import migrations
 from machine_monitor.services import backup, idempotency
+from machine_monitor.services.audit import sealing
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import TABLES, Contents
 from machine_monitor.services.checks import last_backup, verify
@@ -64,6 +65,8 @@ async def fill(url: str) -> None:
     tail = "Z" if database.engine.name == "postgresql" else "00000"
     database.transact(lambda tx: tx.cursor.execute(IMPORTED.format(tail)))
     database.transact(lambda tx: idempotency._run_or_replay(tx, TICKET, lambda: STORED_RESPONSE))
+    # A backup does this first, and would change what is compared.
+    sealing.finish_now(database)
     database.close_writer()
 
 

@@ -39,7 +39,7 @@ def test_a_folder_is_not_a_backup_file(sqlite_database_url, folder, replace):
 def test_concurrent_writes_are_not_in_the_backup_and_do_not_restart_it(sqlite_database_url, folder, monkeypatch):
     monkeypatch.setattr(files, "PAGES_AT_ONCE", 1)
     writer, database, steps = Database(sqlite_database_url), Database(sqlite_database_url), []
-    text = "INSERT INTO log_counts (field, unit, period, value, count) VALUES ('x', 'x', 'x', ?, 0)"
+    text = "INSERT INTO log_counts (field, unit, period, value, transaction_id, count) VALUES ('x', 'x', 'x', ?, 0, 0)"
 
     def write(done, total):
         if len(steps) < total:

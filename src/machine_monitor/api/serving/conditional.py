@@ -15,7 +15,7 @@ from typing import NamedTuple
 from fastapi import Request, Response
 
 from machine_monitor.api import responses
-from machine_monitor.api.access import caller_of, head_hash_of
+from machine_monitor.api.access import caller_of, history_state_of
 from machine_monitor.api.deps import is_current
 from machine_monitor.api.serving.compression import accepts_gzip
 from machine_monitor.api.streaming import FinishedResponse
@@ -41,21 +41,21 @@ class ResponseCache:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._head_hash = b""
+        self._history_state = b""
         self._responses: OrderedDict[tuple[str, bool], CachedResponse] = OrderedDict()
         self._bytes = 0
 
-    def find(self, head_hash: bytes, key: tuple[str, bool]) -> CachedResponse | None:
+    def find(self, history_state: bytes, key: tuple[str, bool]) -> CachedResponse | None:
         """Return the response that was made in this state."""
-        if head_hash != self._head_hash or key not in self._responses:
+        if history_state != self._history_state or key not in self._responses:
             return None
         self._responses.move_to_end(key)
         return self._responses[key]
 
-    def add(self, head_hash: bytes, key: tuple[str, bool], response: CachedResponse) -> None:
+    def add(self, history_state: bytes, key: tuple[str, bool], response: CachedResponse) -> None:
         """Keep a response that was made in this state, and forget those of other states."""
-        if head_hash != self._head_hash:
-            self._head_hash, self._bytes = head_hash, 0
+        if history_state != self._history_state:
+            self._history_state, self._bytes = history_state, 0
             self._responses.clear()
         if len(response.body) > MAX_BODY_BYTES or key in self._responses:
             return
@@ -102,13 +102,13 @@ async def respond(request: Request, make: Callable[[], Awaitable[FinishedRespons
 
     Call this after everything that may refuse the request. The response must not depend on the current time.
     """
-    head_hash = head_hash_of(request)
-    tag = f'"{_digest(request, head_hash)}"'
+    history_state = history_state_of(request)
+    tag = f'"{_digest(request, history_state)}"'
     if tag in parse_entity_tags(",".join(request.headers.getlist("if-none-match"))):
         return Response(status_code=304, headers={"ETag": f"W/{tag}", "Vary": "Accept-Encoding"})
     cache: ResponseCache = request.app.state.response_cache
     key = tag, accepts_gzip(request.scope)
-    cached = cache.find(head_hash, key)
+    cached = cache.find(history_state, key)
     if cached is None:
         response = await make()
         if not is_current(request):
@@ -117,15 +117,15 @@ async def respond(request: Request, make: Callable[[], Awaitable[FinishedRespons
         response.headers["ETag"] = f"W/{tag}"
         await response.compress(request.scope)
         cached = CachedResponse(bytes(response.body), response.raw_headers)
-        cache.add(head_hash, key, cached)
+        cache.add(history_state, key, cached)
     return _PreparedResponse(cached)
 
 
-def _digest(request: Request, head_hash: bytes) -> str:
+def _digest(request: Request, history_state: bytes) -> str:
     """Hash all that a response depends on: the state, the program and its zone, the caller's rights, and the URL."""
     caller, scope = caller_of(request), request.scope
     parts = [
-        head_hash.hex(),
+        history_state.hex(),
         VERSION,
         request.app.state.settings.zone.key,
         caller.role.name,

@@ -196,6 +196,25 @@ class Engine(ABC):
         """Block until no other transaction holds this lock, or only shares it; released when the transaction ends."""
 
     @abstractmethod
+    def guarding_lock(self, cursor: Any, key: int, *, wait: bool) -> Callable[[], bool]:
+        """Take this lock until the transaction ends, as `execute_later` does; False if another one holds it.
+
+        Later statements of the transaction know by `holds_guarding_lock` whether it does. Take one such lock only.
+        """
+
+    @abstractmethod
+    def holds_guarding_lock(self) -> ColumnElement:
+        """Return the SQL condition that the transaction holds the lock of `guarding_lock`."""
+
+    @abstractmethod
+    def transaction_id(self) -> ColumnElement:
+        """Return the SQL for a number that no other running transaction has; 0 if only one writes at a time."""
+
+    @abstractmethod
+    def history_state(self) -> ColumnElement:
+        """Return the SQL for bytes that name the state of all records: each change of the history changes them."""
+
+    @abstractmethod
     def try_advisory_lock(self, cursor: Any, name: str) -> Callable[[], bool]:
         """Take this lock until the transaction ends, as `execute_later` does; False if another transaction holds it."""
 

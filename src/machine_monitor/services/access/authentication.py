@@ -24,7 +24,6 @@ from machine_monitor.services.access.permissions import Caller, Role, Scope
 from machine_monitor.services.accounts import generated_secrets
 from machine_monitor.services.accounts.sessions import IDLE_TIMEOUT, LIFETIME
 from machine_monitor.services.accounts.time_bounds import latest_start
-from machine_monitor.services.audit import hash_chain
 
 # Last-used times are updated at most once a minute, because each update is a write.
 LAST_USED_RESOLUTION = timedelta(minutes=1)
@@ -39,7 +38,7 @@ class Authenticated(NamedTuple):
     """The caller of a request, and the hash of the history's head then, which names the state of all records."""
 
     caller: Caller
-    head_hash: bytes
+    history_state: bytes
 
 
 class Authenticator:
@@ -70,10 +69,10 @@ class Authenticator:
         )
         if not rows or not hmac.compare_digest(rows[0][0], generated_secrets.digest(secret)):
             raise Unauthenticated
-        _, user, role, scope, is_recent, head_hash = rows[0]
+        _, user, role, scope, is_recent, history_state = rows[0]
         if is_use and not is_recent:
             self._touch_last_used(_last_used_statement(self._database.engine), {"which": identity, "at": self._at(now)})
-        return _authenticated(Caller(user, Role(role), Scope(scope), "token", token=identity), head_hash)
+        return _authenticated(Caller(user, Role(role), Scope(scope), "token", token=identity), history_state)
 
     async def authenticate_session(self, secret: str, *, is_use: bool = True) -> Authenticated:
         """Return the caller with this session cookie; `is_use` extends the session."""
@@ -88,11 +87,11 @@ class Authenticator:
         rows = await self._database.fetch(_session(self._database.engine), values)
         if not rows:
             raise Unauthenticated
-        user, role, is_recent, head_hash = rows[0]
+        user, role, is_recent, history_state = rows[0]
         if is_use and not is_recent:
             self._touch_last_used(_seen(self._database.engine), {"which": digest, "at": self._at(now)})
         csrf_token = generated_secrets.csrf_token(secret)
-        return _authenticated(Caller(user, Role(role), Scope.ADMIN, "session", digest, csrf_token), head_hash)
+        return _authenticated(Caller(user, Role(role), Scope.ADMIN, "session", digest, csrf_token), history_state)
 
     async def authenticate_anonymous(self) -> Authenticated:
         """Return the caller without credentials: full access with `--open` until an account exists, else read-only.
@@ -101,12 +100,12 @@ class Authenticator:
         """
         if not (self._open or self._allows_anonymous_reading):
             raise Unauthenticated
-        ((has_accounts, head_hash),) = await self._database.fetch(anonymous_statement(self._database.engine), {})
+        ((has_accounts, history_state),) = await self._database.fetch(anonymous_statement(self._database.engine), {})
         self._open = self._open and not has_accounts
         if self._open:
-            return _authenticated(OPEN_ACCESS, head_hash)
+            return _authenticated(OPEN_ACCESS, history_state)
         if self._allows_anonymous_reading:
-            return _authenticated(ANONYMOUS_READER, head_hash)
+            return _authenticated(ANONYMOUS_READER, history_state)
         raise Unauthenticated
 
     async def close(self) -> None:
@@ -133,27 +132,27 @@ class Authenticator:
             del self._touches[values["which"]]
 
 
-def _authenticated(caller: Caller, head_hash: Any) -> Authenticated:
-    return Authenticated(caller, bytes(head_hash or b""))
+def _authenticated(caller: Caller, history_state: Any) -> Authenticated:
+    return Authenticated(caller, bytes(history_state or b""))
 
 
 @cache
 def anonymous_statement(engine: Engine) -> Statement:
-    """Compile the query for a caller without credentials: whether any password or token exists, and the head's hash."""
+    """Compile the query for a caller without credentials: whether any password or token exists, and the state."""
     any_rows = [exists(select(literal_column("1")).select_from(table)) for table in (CREDENTIALS, TOKENS.table)]
-    return compile_statement(engine, select(or_(*any_rows), hash_chain.head_hash()))
+    return compile_statement(engine, select(or_(*any_rows), engine.history_state()))
 
 
 @cache
 def _token(engine: Engine) -> Statement:
     """Compile the query for a valid token by its number.
 
-    Rows: (digest, user, role, scope, whether the last use is recent, hash of the head).
+    Rows: (digest, user, role, scope, whether the last use is recent, state of the history).
     """
     tokens, users = TOKENS.table, USERS.table
     times = {name: bindparam(name, type_=TIME.column_type) for name in ("now", "recent", "latest")}
     is_recent = tokens.c.last_used_at.between(times["recent"], times["latest"])
-    query = select(tokens.c.digest, users.c.trigram, users.c.role, tokens.c.scope, is_recent, hash_chain.head_hash())
+    query = select(tokens.c.digest, users.c.trigram, users.c.role, tokens.c.scope, is_recent, engine.history_state())
     query = query.join_from(tokens, users, tokens.c.user == users.c.trigram)
     by_number = tokens.c.id == bindparam("id", type_=INTEGER.column_type)
     is_valid = [tokens.c.expires_at > times["now"], tokens.c.created_at <= times["latest"], users.c.active]
@@ -164,11 +163,11 @@ def _token(engine: Engine) -> Statement:
 def _session(engine: Engine) -> Statement:
     """Compile the query for an unexpired session by its digest.
 
-    Rows: (user, role, whether the last use is recent, hash of the head).
+    Rows: (user, role, whether the last use is recent, state of the history).
     """
     sessions, users = SESSIONS, USERS.table
     times = {name: bindparam(name, type_=TIME.column_type) for name in ("idle", "oldest", "recent", "latest")}
-    query = select(users.c.trigram, users.c.role, sessions.c.seen_at > times["recent"], hash_chain.head_hash())
+    query = select(users.c.trigram, users.c.role, sessions.c.seen_at > times["recent"], engine.history_state())
     query = query.join_from(sessions, users, sessions.c.user == users.c.trigram)
     is_unexpired = [sessions.c.seen_at > times["idle"], sessions.c.created_at > times["oldest"], users.c.active]
     # A session that was begun or used while the clock was ahead would otherwise last until the clock gets there.

@@ -2,6 +2,10 @@
 
 Editing, removing or reordering entries is therefore detected (tamper evidence). Truncating the end is not: for that,
 compare with a head that `mm backup` or `mm verify` printed earlier. See docs/internals/hash-chain.md.
+
+One transaction at a time appends, from the end of its work to its commit, so that numbers follow commit order. In a
+service on PostgreSQL, a transaction that finds another one appending does not wait: it leaves its entries in the table
+`history_pending`, and the next one that appends seals them, which is to give them their numbers and hashes.
 """
 
 import re
@@ -10,17 +14,21 @@ from functools import cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, literal_column, select
+from sqlalchemy import Subquery, Table, bindparam, delete, func, insert, literal_column, select, union_all
 
-from machine_monitor.database.engines import Engine, canonical_json
+from machine_monitor.database.engines import Engine, as_text, canonical_json
 from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
-from machine_monitor.models import HISTORY
+from machine_monitor.models import HISTORY, LOGS, PENDING_ENTRIES
 from machine_monitor.query.language.folding import fold
 
 CHUNK_SIZE = 5_000
+# How many pending entries a transaction seals at a time.
+MAX_SEALED = 1_000
+# In `all_entries`, pending ones have higher numbers than this, in their order. No history gets so long.
+FIRST_PENDING = 1 << 60
 _HEAD = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
 MAX_LISTED = 5
 Progress = Callable[[int, int], None]
@@ -63,34 +71,99 @@ def parse_head(text: str) -> Head:
 
 
 def append(tx: Transaction, entries: Sequence[HistoryEntry]) -> None:
-    """Append entries to the chain. Holds the history lock until commit, so that numbers follow commit order."""
-    tx.acquire_history_lock()
-    last, previous_hash = head(tx)
+    """Append entries to the chain, after all that were pending, or leave them pending.
+
+    Only entries of logs are left: what else the history says is needed by other queries at once.
+    """
+    may_leave = not entries or (tx.may_leave_entries and all(entry.resource == LOGS.name for entry in entries))
+    holds_lock = tx.history_lock(wait=not may_leave)
+    last_rows = tx.execute_later(_last_statement(tx.engine), {})
+    pending = _take_pending(tx)
+    if not holds_lock():
+        _leave(tx, entries)
+        return
+    last = _head(last_rows())
+    # An entry follows all that its transaction could see. So it cannot be sealed while others may be pending.
+    while pending:
+        last = _append_after(tx, last, pending)
+        if len(pending) == MAX_SEALED and may_leave:
+            _leave(tx, entries)
+            return
+        pending = _take_pending(tx) if len(pending) == MAX_SEALED else []
+    _append_after(tx, last, entries)
+
+
+def seal(tx: Transaction) -> None:
+    """Seal what is pending at the end of the transaction, unless another one does."""
+    tx.defer(_seal, None, last=True)
+
+
+def _seal(tx: Transaction, _requests: Sequence[None]) -> None:
+    append(tx, [])
+
+
+def _take_pending(tx: Transaction) -> list[HistoryEntry]:
+    """Remove the first pending entries and return them in order; none if the transaction does not hold the lock.
+
+    The order of ids is right: an id is drawn before its transaction commits. So whatever a transaction could see has a
+    lower id than its own entries.
+    """
+    rows = sorted(tx.execute(_take_pending_statement(tx.engine), {}))
+    entries = [HistoryEntry(*content) for _, *content in rows]
+    return [entry._replace(at=tx.engine.from_db(entry.at, TIME)) for entry in entries]
+
+
+def _leave(tx: Transaction, entries: Sequence[HistoryEntry]) -> None:
+    tx.left_entries.extend(entries)
+    rows = [{**entry._asdict(), "at": tx.engine.to_db(entry.at, TIME)} for entry in entries]
+    if rows:
+        tx.execute_many(_leave_statement(tx.engine), rows)
+
+
+def _append_after(tx: Transaction, last: Head, entries: Sequence[HistoryEntry]) -> Head:
+    """Append entries after the head, and return the new head."""
     rows = []
-    for seq, entry in enumerate(entries, last + 1):
-        previous_hash = _entry_hash(previous_hash, seq, entry)
-        row = entry._asdict() | {"seq": seq, "hash": previous_hash, "at": tx.engine.to_db(entry.at, TIME)}
+    for entry in entries:
+        last = Head(last.seq + 1, _entry_hash(last.hash, last.seq + 1, entry))
+        row = entry._asdict() | {"seq": last.seq, "hash": last.hash, "at": tx.engine.to_db(entry.at, TIME)}
         row["note_folded"] = None if entry.note is None else fold(entry.note)
         rows.append(row)
-    tx.execute_many(_insert_statement(tx.engine), rows)
+    if rows:
+        tx.execute_many(_insert_statement(tx.engine), rows)
+    return last
 
 
 def head(tx: Transaction) -> Head:
     """Return the last entry's number and hash."""
-    rows = tx.execute(_last_statement(tx.engine), {})
+    return _head(tx.execute(_last_statement(tx.engine), {}))
+
+
+def _head(rows: Sequence[Any]) -> Head:
     return Head(rows[0][0], bytes(rows[0][1] or b"")) if rows else Head(0, b"")
 
 
-def head_hash() -> ColumnElement:
-    """Return the SQL for the hash of the head, which names the state of all records; null in an empty history."""
-    table = HISTORY.table
-    return select(table.c.hash).order_by(table.c.seq.desc()).limit(literal_column("1")).scalar_subquery()
+@cache
+def all_entries() -> Subquery:
+    """Return the SQL for all entries, those that are pending after those that have a number.
+
+    For reading the history of given records: their conditions go into both parts of the union.
+    """
+    table, names = HISTORY.table, [name for name in HistoryEntry._fields if name != "changes"]
+    sealed = select(table.c.seq, *[table.c[name] for name in names], as_text(table.c.changes).label("changes"))
+    seq = (PENDING_ENTRIES.c.id + literal_column(str(FIRST_PENDING))).label("seq")
+    pending = select(seq, *[PENDING_ENTRIES.c[name] for name in names], PENDING_ENTRIES.c.changes)
+    return union_all(sealed, pending).subquery("entries")
+
+
+def count_pending(tx: Transaction) -> int:
+    """Return the number of pending entries."""
+    return tx.execute(_count(tx.engine, PENDING_ENTRIES), {})[0][0]
 
 
 def verify(tx: Transaction, expected: Head | None = None, progress: Progress | None = None) -> list[str]:
     """Verify the whole chain and return a sentence for each break; `expected` is a head that it must contain."""
     broken, last, previous_hash, contains_expected = [], 0, b"", expected is None or expected.seq == 0
-    total = tx.execute(_count(tx.engine), {})[0][0]
+    total = tx.execute(_count(tx.engine, HISTORY.table), {})[0][0]
     for done, (seq, entry, stored) in enumerate(_read_entries(tx), 1):
         if stored != _entry_hash(previous_hash, seq, entry):
             broken.append(seq)
@@ -133,8 +206,25 @@ def _last_statement(engine: Engine) -> Statement:
 
 
 @cache
-def _count(engine: Engine) -> Statement:
-    return compile_statement(engine, select(func.count()).select_from(HISTORY.table))
+def _take_pending_statement(engine: Engine) -> Statement:
+    """Compile: remove the first pending entries, if the transaction holds the lock; rows of (id, entry), unordered."""
+    table = PENDING_ENTRIES
+    first = select(table.c.id).where(engine.holds_guarding_lock()).order_by(table.c.id)
+    first = first.limit(literal_column(str(MAX_SEALED)))
+    content = [table.c[name] for name in HistoryEntry._fields]
+    return compile_statement(engine, delete(table).where(table.c.id.in_(first)).returning(table.c.id, *content))
+
+
+@cache
+def _leave_statement(engine: Engine) -> Statement:
+    table = PENDING_ENTRIES
+    values: dict[Any, Any] = {name: bindparam(name, type_=table.c[name].type) for name in HistoryEntry._fields}
+    return compile_statement(engine, insert(table).values(values))
+
+
+@cache
+def _count(engine: Engine, table: Table) -> Statement:
+    return compile_statement(engine, select(func.count()).select_from(table))
 
 
 @cache

@@ -12,6 +12,7 @@ from machine_monitor.database.engines.sqlite import files, lock_file
 from machine_monitor.database.schema import migrations
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
+from machine_monitor.services.audit import sealing
 from machine_monitor.services.backup import transfer
 from machine_monitor.services.backup.transfer import Contents, Progress
 from machine_monitor.services.files import upkeep
@@ -48,6 +49,7 @@ def copy(source: Database, destination: DatabaseUrl, progress: Progress, stores:
     """Copy a snapshot of the source; on failure raise `UsageError` and leave the destination empty."""
     require_empty(destination)
     migrations.require_head(source.url)
+    sealing.finish_now(source)
     # The files first: a row never names bytes that are not there. One that is added meanwhile is copied at the end.
     stores.copy(source.snapshot(upkeep.named_digests), progress)
     contents, digests = source.snapshot(lambda tx: (_copy(destination, progress, tx), upkeep.named_digests(tx)))

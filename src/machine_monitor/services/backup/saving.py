@@ -9,7 +9,7 @@ from machine_monitor.database.engines.sqlite import files
 from machine_monitor.database.schema import migrations
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import UsageError
-from machine_monitor.services.audit import hash_chain
+from machine_monitor.services.audit import hash_chain, sealing
 from machine_monitor.services.backup import manifest, transfer
 from machine_monitor.services.backup.manifest import Manifest
 from machine_monitor.services.backup.transfer import Progress
@@ -34,6 +34,7 @@ def save(
     own = database.url.path
     for path in (target, manifest.path_of(target)):
         _check_target(path, own, replace=replace)
+    sealing.finish_now(database)
     with files.staging(target) as staged:
         head = database.snapshot(partial(_fill, staged, progress))
         files.finalize(staged, journal="delete")

@@ -4,11 +4,13 @@ Rows and entries are read in the order of the records' ids and merged, so memory
 See docs/internals/hash-chain.md.
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Column, literal_column, select
@@ -17,8 +19,9 @@ from machine_monitor.database import tables
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
-from machine_monitor.models import HISTORY
+from machine_monitor.models import HISTORY, PENDING_ENTRIES
 from machine_monitor.query.schema import ChildRows, Resource
+from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.checks import stored_values
 from machine_monitor.services.checks.key_timeline import KeyTimeline
 from machine_monitor.services.checks.replay import Contradiction, Entry, RecordState, Replay, parse_changes
@@ -172,7 +175,9 @@ class _ChildRowReader:
 
 def _entries(tx: Transaction, resource: Resource) -> Iterator[Entry]:
     """Yield the history of all records of a resource, record by record in the order of ids."""
-    for *content, changes in tx.stream(_entries_statement(tx.engine, resource)):
+    sealed = tx.stream(_entries_statement(tx.engine, resource))
+    pending = tx.execute(_pending_statement(tx.engine, resource), {})
+    for *content, changes in heapq.merge(sealed, pending, key=itemgetter(0, 1)):
         yield Entry(*content, parse_changes(changes))
 
 
@@ -183,6 +188,16 @@ def _entries_statement(engine: Engine, resource: Resource) -> Statement:
     query = select(*columns).where(table.c.resource == literal_column(f"'{resource.name}'"))
     # By the index of record histories.
     return compile_statement(engine, query.order_by(table.c.resource, table.c.record_id, table.c.seq))
+
+
+@cache
+def _pending_statement(engine: Engine, resource: Resource) -> Statement:
+    """Compile: the entries that are pending, whose numbers are higher than all others."""
+    table = PENDING_ENTRIES
+    columns = [engine.to_portable_expr(table.c[name]) for name in Entry._fields if name not in ("record_id", "seq")]
+    seq = table.c.id + literal_column(str(hash_chain.FIRST_PENDING))
+    query = select(table.c.record_id, seq, *columns).where(table.c.resource == literal_column(f"'{resource.name}'"))
+    return compile_statement(engine, query.order_by(table.c.record_id, table.c.id))
 
 
 @cache

@@ -12,7 +12,7 @@ from machine_monitor.database.schema.definitions import SchemaObject
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import METADATA, RESOURCES
 from machine_monitor.query.schema import Resource
-from machine_monitor.services.audit import hash_chain
+from machine_monitor.services.audit import hash_chain, sealing
 from machine_monitor.services.audit.hash_chain import Head
 from machine_monitor.services.checks import comparison
 from machine_monitor.services.projections import counters, maintenance
@@ -27,6 +27,10 @@ NOT_COVERED = (
 OTHER_RULES = (
     "The search index was not checked: it was made by other rules, or with another version of Unicode. "
     "The next command that opens the database rebuilds it."
+)
+PENDING = (
+    "Changes that wait for their place in the hash chain, usually for less than a second: {}. "
+    "They were compared with the records, but have no hash yet."
 )
 # Data derived from the texts of records, each with the function that returns the ids of records that it does not match.
 DERIVED_TEXTS = {
@@ -51,6 +55,7 @@ class Verdict:
 
 def verify(database: Database, expected: Head | None = None, progress: Progress | None = None) -> Verdict:
     """Verify a snapshot of the database; `expected` is a head that the history must contain."""
+    sealing.finish_now(database)
     return database.snapshot(lambda tx: inspect(tx, expected, progress))
 
 
@@ -70,6 +75,8 @@ def inspect(tx: Transaction, expected: Head | None = None, progress: Progress | 
     else:
         notes.append(OTHER_RULES)
     faults += [f"{fault} {advice}" for fault in derived]
+    if pending := hash_chain.count_pending(tx):
+        notes.append(PENDING.format(pending))
     return Verdict(faults, hash_chain.head(tx), notes)
 
 

@@ -13,7 +13,7 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import HISTORY, LEGACY_IMPORTS, LOGS
 from machine_monitor.query.schema import Resource
 from machine_monitor.services import records
-from machine_monitor.services.audit import history
+from machine_monitor.services.audit import hash_chain, history
 from machine_monitor.services.audit.history import ChangeContext, ChangedRecord
 from machine_monitor.services.legacy.plan import ORDER, ExistingState, Import, ImportSet, Step
 from machine_monitor.services.legacy.report import Finding
@@ -163,7 +163,7 @@ def _import_row(tx: Transaction, step: Step, identity: int, version: int, contex
 
 @cache
 def _find_imports(engine: Engine) -> Statement:
-    table, entries = LEGACY_IMPORTS, HISTORY.table
+    table, entries = LEGACY_IMPORTS, hash_chain.all_entries()
     # A record is edited if it has a newer history entry of another channel. A higher version is not enough: renaming a
     # machine raises the version of its logs, too. Newer entries of a sync come from undoing it.
     edited = exists(
@@ -185,7 +185,7 @@ def _find_imports(engine: Engine) -> Statement:
 @cache
 def _find_last_entry(engine: Engine) -> Statement:
     """Select the operation and the channel of a record's newest history entry."""
-    table = HISTORY.table
+    table = hash_chain.all_entries()
     where = [table.c[name] == bindparam(name, type_=table.c[name].type) for name in ("resource", "record_id")]
     query = select(table.c.op, table.c.via).where(*where).order_by(table.c.seq.desc()).limit(literal_column("1"))
     return compile_statement(engine, query)

@@ -28,6 +28,7 @@ from machine_monitor.services.projections.reliability import invalidation
 
 # The key of a counter: its name (a field's, or of a partial counter), unit, period, value.
 Key = tuple[str, str, str, str]
+KEY_COLUMNS = ("field", "unit", "period", "value")
 COUNTED = tuple(
     resource for resource in RESOURCES if resource.summary is not None and resource.summary.counters is not None
 )
@@ -118,8 +119,9 @@ def find_wrong_counters(tx: Transaction) -> list[str]:
 
 def _differ(tx: Transaction, resource: Resource, counter: str, unit: str, zone: ZoneInfo) -> bool:
     table = counters_of(resource).table
-    columns = [table.c[name] for name in ("period", "value", "count")]
-    stored = select(*columns).where(*row_clauses(resource, [counter], unit), table.c.count != literal_column("0"))
+    count = cast(func.sum(table.c.count), INTEGER.column_type)
+    stored = select(table.c.period, table.c.value, count).where(*row_clauses(resource, [counter], unit))
+    stored = stored.group_by(table.c.period, table.c.value).having(count != literal_column("0"))
     counted = _from_records(tx.engine, resource, counter, unit, zone)
     for missing in (counted.except_(stored), stored.except_(counted)):
         if tx.execute(compile_statement(tx.engine, select(missing.subquery()).limit(literal_column("1"))), {}):
@@ -199,17 +201,32 @@ def _counter_deltas(locked: _LockedZone, changes: Sequence[CounterUpdate | Count
     return deltas
 
 
+def fold(tx: Transaction) -> None:
+    """Add the differences of other transactions to the counters, unless another transaction does."""
+    if not tx.try_advisory_lock("counters")():
+        return
+    # Nobody rebuilds the counters meanwhile.
+    tx.execute_later(_zone_statement(tx.engine, lock="share"), {})
+    for resource in COUNTED:
+        deltas: Counter[Key] = Counter()
+        for *key, count in tx.execute(_take_differences_statement(tx.engine, counters_of(resource)), {}):
+            deltas[tuple(key)] += count
+        _add(tx, resource, deltas, as_difference=False)
+
+
 def _apply(tx: Transaction, pending: Sequence[Any]) -> None:
     zone, *changes = pending
     for resource, deltas in _counter_deltas(zone, changes).items():
-        # Update in sorted order, so that concurrent transactions cannot deadlock.
-        rows = [
-            {"field": field, "unit": unit, "period": period, "value": value, "count": delta}
-            for (field, unit, period, value), delta in sorted(deltas.items())
-            if delta
-        ]
-        if rows:
-            tx.execute_many(_upsert_statement(tx.engine, counters_of(resource)), rows)
+        _add(tx, resource, deltas, as_difference=True)
+
+
+def _add(tx: Transaction, resource: Resource, deltas: Mapping[Key, int], *, as_difference: bool) -> None:
+    """Add to the counters of a resource: for now in rows of this transaction, or in the rows that all share."""
+    # In sorted order, so that concurrent transactions cannot deadlock.
+    rows = [dict(zip(KEY_COLUMNS, key, strict=True), count=delta) for key, delta in sorted(deltas.items()) if delta]
+    if rows:
+        statement = _upsert_statement(tx.engine, counters_of(resource), as_difference=as_difference)
+        tx.execute_many(statement, rows)
 
 
 def _keys(change: CounterUpdate, zone: ZoneInfo) -> Iterator[Key]:
@@ -263,8 +280,8 @@ def _from_counts(engine: Engine, resource: Resource, counter: str, unit: str, fi
 
 
 def _insert(tx: Transaction, resource: Resource, counter: str, unit: str, counted: Select) -> None:
-    rows = counted.add_columns(literal_column(f"'{counter}'"), literal_column(f"'{unit}'"))
-    names = ["period", "value", "count", "field", "unit"]
+    rows = counted.add_columns(literal_column(f"'{counter}'"), literal_column(f"'{unit}'"), literal_column("0"))
+    names = ["period", "value", "count", "field", "unit", "transaction_id"]
     tx.execute(compile_statement(tx.engine, insert(counters_of(resource).table).from_select(names, rows)), {})
 
 
@@ -303,11 +320,20 @@ def _counters_of_value_statement(engine: Engine, resource: Resource, field: str)
 
 
 @cache
-def _upsert_statement(engine: Engine, counters: Counters) -> Statement:
+def _upsert_statement(engine: Engine, counters: Counters, *, as_difference: bool) -> Statement:
     table = counters.table
-    columns = {column.name: bindparam(column.name, type_=column.type) for column in table.columns}
-    row = engine.insert(table).values(columns)
+    columns: dict[str, Any] = {column.name: bindparam(column.name, type_=column.type) for column in table.columns}
+    transaction_id = engine.transaction_id() if as_difference else literal_column("0")
+    row = engine.insert(table).values({**columns, "transaction_id": transaction_id})
     total = table.c.count + row.excluded.count
     return compile_statement(
         engine, row.on_conflict_do_update(index_elements=table.primary_key.columns, set_={"count": total})
     )
+
+
+@cache
+def _take_differences_statement(engine: Engine, counters: Counters) -> Statement:
+    """Compile: remove the rows that are not added to the counters yet; rows of (key ..., count), in any order."""
+    table = counters.table
+    gone = delete(table).where(table.c.transaction_id != literal_column("0"))
+    return compile_statement(engine, gone.returning(*[table.c[name] for name in KEY_COLUMNS], table.c.count))

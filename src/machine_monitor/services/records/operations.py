@@ -13,14 +13,13 @@ from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, Fault, Gone, NotFound, VersionConflict, invalid
 from machine_monitor.models import USERS
 from machine_monitor.models.fields import Schema
-from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.lists import Page
 from machine_monitor.query.schema import Resource, Selection
 from machine_monitor.query.sql.documents import record_statement, undeleted_records_statement
 from machine_monitor.services.access import rules
 from machine_monitor.services.accounts import account_sync
-from machine_monitor.services.audit import history
+from machine_monitor.services.audit import history, record_history
 from machine_monitor.services.audit.history import ChangeContext, ChangedRecord
 from machine_monitor.services.records import references, storage, validation
 from machine_monitor.services.records.preconditions import Preconditions
@@ -65,7 +64,7 @@ async def read_history(database: Database, resource: Resource, key: str, query: 
     stored = await _fetch(database, resource, key, Selection((resource.key,)))
     if stored is None:
         raise _not_found(resource)
-    return await lists.fetch(database, query, {"resource": resource.name, "record_id": stored.id})
+    return await record_history.fetch(database, query, resource.name, stored.id)
 
 
 async def _fetch(database: Database, resource: Resource, key: str, selection: Selection) -> StoredRecord | None:

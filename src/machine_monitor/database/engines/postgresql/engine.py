@@ -17,11 +17,14 @@ from machine_monitor.database import instants
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr, as_text
 from machine_monitor.database.engines.postgresql import catalog, urls
+from machine_monitor.database.engines.postgresql.history_state import HISTORY_STATE
 from machine_monitor.database.engines.postgresql.server_state import ServerState
 from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
 from machine_monitor.database.schema import MIGRATION_LOCK
 from machine_monitor.database.statements import MAX_PAGE_BYTES
 
+# The setting that says whether the transaction holds its guarding lock.
+HOLDS_LOCK = "machine_monitor.holds_lock"
 _stream_numbers = itertools.count(1)
 
 
@@ -176,6 +179,25 @@ class PostgresqlEngine(Engine):
 
     def acquire_advisory_lock(self, cursor: Any, key: int, *, shared: bool = False) -> None:
         cursor.execute_later(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}({key})")
+
+    def guarding_lock(self, cursor: Any, key: int, *, wait: bool) -> Callable[[], bool]:
+        is_taken = "true"
+        if wait:
+            cursor.execute_later(f"SELECT pg_advisory_xact_lock({key})")
+        else:
+            is_taken = f"pg_try_advisory_xact_lock({key})"
+        # The setting ends with the transaction.
+        rows = cursor.execute_later(f"SELECT set_config('{HOLDS_LOCK}', ({is_taken})::text, true)")
+        return lambda: rows()[0][0] == "true"
+
+    def holds_guarding_lock(self) -> ColumnElement:
+        return func.current_setting(literal_column(f"'{HOLDS_LOCK}'")) == literal_column("'true'")
+
+    def history_state(self) -> ColumnElement:
+        return literal_column(f"({HISTORY_STATE})")
+
+    def transaction_id(self) -> ColumnElement:
+        return func.txid_current()
 
     def try_advisory_lock(self, cursor: Any, name: str) -> Callable[[], bool]:
         rows = cursor.execute_later("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])

@@ -15,6 +15,7 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from machine_monitor.database.engines.postgresql import failures
+from machine_monitor.database.engines.postgresql.history_state import HISTORY_STATE
 from machine_monitor.database.engines.postgresql.readers import READERS, Readers, query_settings, stream_snapshot
 from machine_monitor.database.engines.postgresql.server_state import SECONDS_BEHIND
 from machine_monitor.database.engines.postgresql.session_settings import SessionSettings, connect
@@ -61,7 +62,7 @@ POSITION = Statement(
 KEEPS_SNAPSHOTS = "current_setting('hot_standby_feedback') = 'on'"
 STATE = f"""
     SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn() >= %s::text::pg_lsn, ({SECONDS_BEHIND})::float8,
-        (SELECT hash FROM history ORDER BY seq DESC LIMIT 1), {KEEPS_SNAPSHOTS}"""
+        ({HISTORY_STATE}), {KEEPS_SNAPSHOTS}"""
 
 
 class NotAnsweredError(Exception):
@@ -69,12 +70,12 @@ class NotAnsweredError(Exception):
 
 
 class StandbyState(NamedTuple):
-    """A row of STATE. `head_hash` is the hash of the head of its history."""
+    """A row of STATE. `history_state` is that of its history."""
 
     is_standby: bool
     has_position: bool
     seconds_behind: float | None
-    head_hash: bytes | None
+    history_state: bytes
     keeps_snapshots: bool
 
     @property
@@ -146,7 +147,7 @@ class Standby:
             raise
         except (psycopg.Error, MonitorError) as error:
             raise self._skip(_failure(error)) from error
-        point.is_current &= bytes(state.head_hash or b"") == point.head_hash
+        point.is_current &= bytes(state.history_state) == point.history_state
         return rows
 
     async def _fetch_with_state(

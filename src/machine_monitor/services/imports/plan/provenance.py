@@ -16,6 +16,7 @@ from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import HISTORY, MACHINES
 from machine_monitor.query.schema import Resource
+from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.records.storage import StoredRecord
 
 VIA = "import"
@@ -96,10 +97,10 @@ def _renames_statement(engine: Engine) -> Statement:
 
 @cache
 def _entries_statement(engine: Engine) -> Statement:
-    table = HISTORY.table
+    table = hash_chain.all_entries()
     ids = engine.unnest_json_array(bindparam("ids", type_=Text()), table.c.record_id.type)
     names = ("record_id", "seq", "version", "op", "via", "note", "request_id")
-    query = select(*[table.c[name] for name in names], as_text(table.c.changes))
+    query = select(*[table.c[name] for name in names], table.c.changes)
     query = query.where(
         table.c.resource == bindparam("resource", type_=table.c.resource.type), table.c.record_id.in_(ids)
     )

@@ -59,7 +59,7 @@ def enqueue_merge(tx: Transaction, resource: Resource, source: int, receiver: in
 
 def clear(tx: Transaction) -> None:
     """Delete all sums."""
-    tx.acquire_history_lock()
+    tx.acquire_sums_lock()
     tx.execute_later(_clear_statement(tx.engine), {})
 
 
@@ -105,8 +105,8 @@ def _merge(changes: Sequence[WrongFrom]) -> list[WrongFrom]:
 
 def _apply(tx: Transaction, changes: Sequence[WrongFrom]) -> None:
     # The summing holds this lock when it begins and when it writes. So it sees each change, or this deletes its rows.
-    tx.acquire_history_lock()
-    merged = _merge(changes)
+    tx.acquire_sums_lock(shared=True)
+    merged = sorted(_merge(changes), key=lambda change: (change.machine_id or 0, change.log_id or 0))
     by_machine = [{"id": change.machine_id, "at": change.at} for change in merged if change.log_id is None]
     by_log = [{"id": change.log_id, "at": change.at} for change in merged if change.log_id is not None]
     for rows, of_log in ((by_machine, False), (by_log, True)):

@@ -86,9 +86,9 @@ async def sum_batch(database: Database, now: datetime) -> int:
 async def sum_machines(database: Database, batch: Batch) -> None:
     """Sum up the months of machines. A machine of which a log is written meanwhile is left as it is."""
     # Claimed before the logs are read: a log that is written later than that deletes the claim.
-    await database.write(lambda tx: _claim(tx, batch))
+    await database.write(lambda tx: tx.defer(_claim, batch, last=True))
     summed = await database.read(lambda tx: [_sum_up(tx, one, batch.until, batch.zone) for one in batch.machine_ids])
-    await database.write(lambda tx: _write(tx, batch, summed))
+    await database.write(lambda tx: tx.defer(_write, (batch, summed), last=True))
 
 
 def find_wrong_sums(tx: Transaction) -> list[int]:
@@ -165,25 +165,27 @@ def _find_batch(tx: Transaction, now: datetime) -> Batch:
     return Batch(tuple(row[0] for row in rows), until, zone, token_hex(8))
 
 
-def _claim(tx: Transaction, batch: Batch) -> None:
-    tx.acquire_history_lock()
-    start = _to_db(tx.engine, batch.until)
+def _claim(tx: Transaction, batches: Sequence[Batch]) -> None:
+    tx.acquire_sums_lock()
+    claim = {"is_claimed": True, **Sums()._asdict()}
     rows = [
-        {"machine_id": machine_id, "start": start, "is_claimed": True, "carried": batch.claim, **Sums()._asdict()}
+        {"machine_id": machine_id, "start": _to_db(tx.engine, batch.until), "carried": batch.claim, **claim}
+        for batch in batches
         for machine_id in batch.machine_ids
     ]
     tx.execute_many(_claim_statement(tx.engine), rows)
 
 
-def _write(tx: Transaction, batch: Batch, summed: Sequence[Summed]) -> None:
+def _write(tx: Transaction, results: Sequence[tuple[Batch, Sequence[Summed]]]) -> None:
     """Write the rows of the machines whose claim is still there."""
-    tx.acquire_history_lock()
-    claim = {"until": _to_db(tx.engine, batch.until), "claim": batch.claim}
-    claimed = {row[0] for row in tx.execute(_claimed_statement(tx.engine), claim)}
-    for machine_id, base, rows in summed:
-        if machine_id in claimed:
-            tx.execute(_delete_statement(tx.engine), {"machine": machine_id, "base": _to_db(tx.engine, base)})
-            tx.execute_many(_insert_statement(tx.engine), [_columns(tx.engine, machine_id, row) for row in rows])
+    tx.acquire_sums_lock()
+    for batch, summed in results:
+        claim = {"until": _to_db(tx.engine, batch.until), "claim": batch.claim}
+        claimed = {row[0] for row in tx.execute(_claimed_statement(tx.engine), claim)}
+        for machine_id, base, rows in summed:
+            if machine_id in claimed:
+                tx.execute(_delete_statement(tx.engine), {"machine": machine_id, "base": _to_db(tx.engine, base)})
+                tx.execute_many(_insert_statement(tx.engine), [_columns(tx.engine, machine_id, row) for row in rows])
 
 
 def _columns(engine: Engine, machine_id: int, row: MonthRow) -> dict[str, Any]:
