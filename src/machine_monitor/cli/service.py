@@ -134,6 +134,9 @@ def verify(
     files: Annotated[
         bool, typer.Option("--files", help="Also read every attachment, and compare its bytes with its digest.")
     ] = False,
+    months: Annotated[
+        bool, typer.Option("--months", help="Also print the head that the history had at the end of each month.")
+    ] = False,
 ) -> None:
     """Compare the records with their history, verify its hash chain, and check schema and derived data.
 
@@ -158,6 +161,8 @@ def verify(
         faults, notes = [*faults, *inventory.faults], [*notes, *inventory.notes]
     for sentence in [*(faults or ["Everything is as it was written."]), *notes]:
         typer.echo(sentence)
+    for month, its_head in verdict.month_heads.items() if months else ():
+        typer.echo(f"{month} {its_head}")
     typer.echo(f"head {verdict.head}")
     raise typer.Exit(1 if faults else 0)
 

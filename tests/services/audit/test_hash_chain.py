@@ -10,6 +10,7 @@ from machine_monitor.config import Settings
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import Conflict, DatabaseFault, UsageError
 from machine_monitor.services.audit import hash_chain
+from machine_monitor.services.audit.history import ChangeContext, EntryTarget, append_entry
 from machine_monitor.services.checks.verify import verify
 from query import samples
 
@@ -109,6 +110,24 @@ async def test_a_truncated_history_is_detected_with_an_earlier_head(client, open
     await client.post("/machines", json={"name": "later"})
     assert verify(opened, head).faults == []
     assert verify(opened, head._replace(hash=bytes(32))).faults != []
+
+
+async def test_each_month_has_the_head_that_the_history_had_at_its_end(client, opened):
+    await write_history(client)
+
+    def write(tx, month):
+        target = EntryTarget("logs", 1, "x", 1)
+        append_entry(tx, "update", target, {}, ChangeContext("test", at=f"{month}-28T23:59:59.5Z"))
+
+    heads = {}
+    for month in ("2031-01", "2031-01", "2031-03"):
+        opened.transact(lambda tx, month=month: write(tx, month))
+        heads[month] = opened.snapshot(hash_chain.head)
+    found = opened.snapshot(hash_chain.month_heads)
+    assert {month: head for month, head in found.items() if month >= "2031"} == heads
+    assert [*found] == sorted(found)
+    for head in found.values():
+        assert not any("expected head" in fault for fault in verify(opened, head).faults)
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", ":", f"x:{'0' * 64}", f"1:{'0' * 63}", f"1:{'0' * 65}", "1:é"])

@@ -138,6 +138,12 @@ def head(tx: Transaction) -> Head:
     return _head(tx.execute(_last_statement(tx.engine), {}))
 
 
+def month_heads(tx: Transaction) -> dict[str, Head]:
+    """Return the last entry of each month, such as 2026-11, in UTC: the head that the history had at its end."""
+    rows = tx.execute(_month_heads_statement(tx.engine), {})
+    return {month: Head(seq, bytes(digest or b"")) for month, seq, digest in rows}
+
+
 def _head(rows: Sequence[Any]) -> Head:
     return Head(rows[0][0], bytes(rows[0][1] or b"")) if rows else Head(0, b"")
 
@@ -203,6 +209,15 @@ def _last_statement(engine: Engine) -> Statement:
     table = HISTORY.table
     one = select(table.c.seq, table.c.hash).order_by(table.c.seq.desc())
     return compile_statement(engine, one.limit(1))
+
+
+@cache
+def _month_heads_statement(engine: Engine) -> Statement:
+    table = HISTORY.table
+    month = func.substr(engine.to_portable_expr(table.c.at), literal_column("1"), literal_column("7")).label("month")
+    last = select(month, func.max(table.c.seq).label("seq")).group_by(literal_column("1")).subquery()
+    query = select(last.c.month, table.c.seq, table.c.hash).join_from(last, table, table.c.seq == last.c.seq)
+    return compile_statement(engine, query.order_by(last.c.month))
 
 
 @cache
