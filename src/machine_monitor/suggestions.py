@@ -23,6 +23,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     A field of a related record comes first: `machine.sector` is meant by `sector`.
     """
+    if len(name) > MAX_LENGTH:
+        return ""
     names = list(known)
     related = [other for other in names if other.endswith(f".{name}")]
     similar = difflib.get_close_matches(name, related or names, n=1, cutoff=0.5)
@@ -31,7 +33,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def did_you_mean_field(name: str, known: Collection[str]) -> str:
     """`did_you_mean` for a field of a body; also recognizes the field names of the first prototype."""
-    if len(name) > MAX_LENGTH:
-        return ""
     renamed = _RENAMED.get(name.replace("_", "").lower(), ())
     return next((f" Did you mean '{field}'?" for field in renamed if field in known), None) or did_you_mean(name, known)

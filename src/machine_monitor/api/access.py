@@ -154,7 +154,7 @@ def caller_of(request: Request) -> Caller:
 
 
 def history_state_of(request: Request) -> bytes:
-    """Return the hash of the history's head when the caller was authenticated: each write of a record changes it."""
+    """Return the state of the history when the caller was authenticated: each write of a record changes it."""
     return request.scope[HISTORY_STATE]
 
 

@@ -156,12 +156,13 @@ def verify(
         maintenance.require_current(database)
         verdict = verify.verify(database, expected, progress)
         inventory = upkeep.take_inventory(database, store_of(settings.files, database.url), progress) if files else None
+        month_heads = database.snapshot(hash_chain.month_heads) if months else {}
     faults, notes = verdict.faults, verdict.notes
     if inventory is not None:
         faults, notes = [*faults, *inventory.faults], [*notes, *inventory.notes]
     for sentence in [*(faults or ["Everything is as it was written."]), *notes]:
         typer.echo(sentence)
-    for month, its_head in verdict.month_heads.items() if months else ():
+    for month, its_head in month_heads.items():
         typer.echo(f"{month} {its_head}")
     typer.echo(f"head {verdict.head}")
     raise typer.Exit(1 if faults else 0)

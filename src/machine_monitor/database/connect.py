@@ -67,16 +67,16 @@ class Database:
         self._on_read = on_read
         self._readers = FairSemaphore(self._driver.readers)
         self._computing = FairSemaphore(1)
-        self._on_entries_left: Callable[[], object] | None = None
+        self._on_pending: Callable[[], object] | None = None
         self._user = SYSTEM
         self._read_point: ReadPoint | None = None
 
-    def let_entries_wait(self, on_left: Callable[[], object] | None) -> None:
-        """Let transactions leave history entries without a number, or not any more if `on_left` is None.
+    def allow_pending_entries(self, on_pending: Callable[[], object] | None) -> None:
+        """Let transactions leave history entries pending (see `hash_chain`), or not any more if `on_pending` is None.
 
-        `on_left` is called in a thread after the commit of each transaction that did. On SQLite, none does.
+        `on_pending` is called in a thread after the commit of each transaction that did. On SQLite, none does.
         """
-        self._on_entries_left = None if self.engine.single_writer else on_left
+        self._on_pending = None if self.engine.single_writer else on_pending
 
     def hold_service_lock(self) -> None:
         """Keep commands from putting another database in place of this one, until it is closed."""
@@ -258,16 +258,16 @@ class Database:
     @contextmanager
     def _write_transaction(self) -> Generator[Transaction]:
         """Open a transaction, and check that no other version of the program has migrated the database."""
-        on_entries_left = self._on_entries_left
+        on_pending = self._on_pending
         with self._driver.transaction() as cursor:
             if not schema.is_head(cursor.fetchall()):
                 self._other_schema.report(schema.OTHER_SCHEMA)
                 raise DatabaseBusy(schema.OTHER_SCHEMA)
             self._other_schema.end()
-            tx = Transaction(self.engine, cursor, may_leave_entries=on_entries_left is not None)
+            tx = Transaction(self.engine, cursor, may_leave_pending=on_pending is not None)
             yield tx
-        if tx.left_entries and on_entries_left is not None:
-            on_entries_left()
+        if tx.left_pending and on_pending is not None:
+            on_pending()
 
     def _transact_batch(self, units: Sequence[UnitOfWork]) -> Results:
         self._on_batch(len(units))

@@ -15,9 +15,9 @@ END = "FFFFFFFF/FFFFFFFF"
 
 @dataclass
 class ReadPoint:
-    """The position that the answering server must have reached, and the hash of the history's head at the primary.
+    """The position that the answering server must have reached, and the state of the history at the primary.
 
-    `is_current` becomes False when a standby has answered from another state than that of the head.
+    `is_current` becomes False when a standby has answered from another state.
     """
 
     position: str

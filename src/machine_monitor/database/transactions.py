@@ -39,9 +39,10 @@ class Transaction:
 
     engine: Engine
     cursor: Any  # a DB-API cursor of sqlite3 or psycopg
-    # Whether this transaction may leave history entries without a number: see `services/audit/hash_chain`.
-    may_leave_entries: bool = False
-    left_entries: list[Any] = field(default_factory=list)
+    # Whether this transaction may leave history entries pending: see `services/audit/hash_chain`.
+    may_leave_pending: bool = False
+    # Those that it has left.
+    left_pending: list[Any] = field(default_factory=list)
     _deferred: "dict[Callable[[Transaction, list[Any]], None], list[Any]]" = field(default_factory=dict)
     _run_last: "set[Callable[[Transaction, list[Any]], None]]" = field(default_factory=set)
     _last_ids: dict[str, int] = field(default_factory=dict)
@@ -157,7 +158,7 @@ class Transaction:
         The returned function returns False if another transaction holds the lock, and this one does not `wait` for it.
         Entry numbers follow the commit order only because of this lock. SQLite needs none: it has a single writer.
         """
-        return self.engine.guarding_lock(self.cursor, HISTORY_LOCK, wait=wait)
+        return self.engine.take_history_lock(self.cursor, HISTORY_LOCK, wait=wait)
 
     def acquire_sums_lock(self, *, shared: bool = False) -> None:
         """Block until no other transaction changes the monthly sums, or only shares the lock; released at commit."""

@@ -66,7 +66,7 @@ async def fill(url: str) -> None:
     database.transact(lambda tx: tx.cursor.execute(IMPORTED.format(tail)))
     database.transact(lambda tx: idempotency._run_or_replay(tx, TICKET, lambda: STORED_RESPONSE))
     # A backup does this first, and would change what is compared.
-    sealing.finish_now(database)
+    sealing.seal_and_add_now(database)
     database.close_writer()
 
 

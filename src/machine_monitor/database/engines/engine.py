@@ -196,15 +196,19 @@ class Engine(ABC):
         """Block until no other transaction holds this lock, or only shares it; released when the transaction ends."""
 
     @abstractmethod
-    def guarding_lock(self, cursor: Any, key: int, *, wait: bool) -> Callable[[], bool]:
-        """Take this lock until the transaction ends, as `execute_later` does; False if another one holds it.
+    def take_history_lock(self, cursor: Any, key: int, *, wait: bool) -> Callable[[], bool]:
+        """Take the lock of the history until the transaction ends, as `execute_later` does.
 
-        Later statements of the transaction know by `holds_guarding_lock` whether it does. Take one such lock only.
+        The returned function returns False if another transaction holds it, and this one does not `wait` for it.
         """
 
     @abstractmethod
-    def holds_guarding_lock(self) -> ColumnElement:
-        """Return the SQL condition that the transaction holds the lock of `guarding_lock`."""
+    def holds_history_lock(self) -> ColumnElement:
+        """Return the SQL condition that this transaction got the lock by `take_history_lock`."""
+
+    @abstractmethod
+    def dead_rows(self, table: str) -> ColumnElement:
+        """Return the SQL for the number of deleted rows of a table that still take time to skip; 0 if none do."""
 
     @abstractmethod
     def transaction_id(self) -> ColumnElement:

@@ -29,10 +29,7 @@ def counter_field_of(resource: Resource, field: Field) -> str | None:
 
 
 def row_clauses(resource: Resource, names: Sequence[str], unit: str) -> list[ColumnElement]:
-    """Return the WHERE clauses that select the counters of these names and unit.
-
-    They contain literals, so that the partial index is used.
-    """
+    """Return the WHERE clauses that select the counters of these names and unit."""
     table = counters_of(resource).table
     is_selected = (
         is_counter(resource, names[0])

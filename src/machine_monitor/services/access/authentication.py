@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class Authenticated(NamedTuple):
-    """The caller of a request, and the hash of the history's head then, which names the state of all records."""
+    """The caller of a request, and the state of the history then, which names the state of all records."""
 
     caller: Caller
     history_state: bytes

@@ -73,9 +73,9 @@ def parse_head(text: str) -> Head:
 def append(tx: Transaction, entries: Sequence[HistoryEntry]) -> None:
     """Append entries to the chain, after all that were pending, or leave them pending.
 
-    Only entries of logs are left: what else the history says is needed by other queries at once.
+    Only entries of logs are left pending: other queries need those of machines, types, users and accounts at once.
     """
-    may_leave = not entries or (tx.may_leave_entries and all(entry.resource == LOGS.name for entry in entries))
+    may_leave = not entries or (tx.may_leave_pending and all(entry.resource == LOGS.name for entry in entries))
     holds_lock = tx.history_lock(wait=not may_leave)
     last_rows = tx.execute_later(_last_statement(tx.engine), {})
     pending = _take_pending(tx)
@@ -83,7 +83,7 @@ def append(tx: Transaction, entries: Sequence[HistoryEntry]) -> None:
         _leave(tx, entries)
         return
     last = _head(last_rows())
-    # An entry follows all that its transaction could see. So it cannot be sealed while others may be pending.
+    # An entry follows all that its transaction could see. So own ones are sealed after all that are pending.
     while pending:
         last = _append_after(tx, last, pending)
         if len(pending) == MAX_SEALED and may_leave:
@@ -114,7 +114,7 @@ def _take_pending(tx: Transaction) -> list[HistoryEntry]:
 
 
 def _leave(tx: Transaction, entries: Sequence[HistoryEntry]) -> None:
-    tx.left_entries.extend(entries)
+    tx.left_pending.extend(entries)
     rows = [{**entry._asdict(), "at": tx.engine.to_db(entry.at, TIME)} for entry in entries]
     if rows:
         tx.execute_many(_leave_statement(tx.engine), rows)
@@ -213,9 +213,13 @@ def _last_statement(engine: Engine) -> Statement:
 
 @cache
 def _month_heads_statement(engine: Engine) -> Statement:
+    """Compile: the last entry of each month. An entry whose time is earlier, such as an imported edit, begins none."""
     table = HISTORY.table
-    month = func.substr(engine.to_portable_expr(table.c.at), literal_column("1"), literal_column("7")).label("month")
-    last = select(month, func.max(table.c.seq).label("seq")).group_by(literal_column("1")).subquery()
+    reached = func.max(engine.to_portable_expr(table.c.at)).over(order_by=table.c.seq)
+    months = select(
+        table.c.seq, func.substr(reached, literal_column("1"), literal_column("7")).label("month")
+    ).subquery()
+    last = select(months.c.month, func.max(months.c.seq).label("seq")).group_by(months.c.month).subquery()
     query = select(last.c.month, table.c.seq, table.c.hash).join_from(last, table, table.c.seq == last.c.seq)
     return compile_statement(engine, query.order_by(last.c.month))
 
@@ -224,7 +228,7 @@ def _month_heads_statement(engine: Engine) -> Statement:
 def _take_pending_statement(engine: Engine) -> Statement:
     """Compile: remove the first pending entries, if the transaction holds the lock; rows of (id, entry), unordered."""
     table = PENDING_ENTRIES
-    first = select(table.c.id).where(engine.holds_guarding_lock()).order_by(table.c.id)
+    first = select(table.c.id).where(engine.holds_history_lock()).order_by(table.c.id)
     first = first.limit(literal_column(str(MAX_SEALED)))
     content = [table.c[name] for name in HistoryEntry._fields]
     return compile_statement(engine, delete(table).where(table.c.id.in_(first)).returning(table.c.id, *content))

@@ -1,9 +1,9 @@
-"""The history of one record, with the entries that still wait for their number."""
+"""The history of one record, with its pending entries (see `hash_chain`)."""
 
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -15,27 +15,32 @@ from machine_monitor.database.engines import Engine, canonical_json
 from machine_monitor.database.kinds import CODE, INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
+from machine_monitor.errors import DatabaseBusy
 from machine_monitor.models import HISTORY, PENDING_ENTRIES
 from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.lists import Page
 
-# How long a reader waits until the entries of the record have their numbers.
+# How long a reader waits until no entry of the record is pending.
 MAX_WAIT_SECONDS = 1.0
 POLL_SECONDS = 0.05
 NAMES = tuple(name for name in HISTORY.own_fields if name != HISTORY.key)
 
 
 async def fetch(database: Database, query: ListQuery, resource: str, record_id: int) -> Page:
-    """Return a page of a record's history; the first one also has entries without a number, with `seq` null."""
+    """Return a page of a record's history.
+
+    The first page of the whole history, newest first, also has the pending entries, with `seq` null; other queries are
+    about those that have a number. Raises `DatabaseBusy` if the pending ones do not fit.
+    """
     scope = {"resource": resource, "record_id": record_id}
     if not await _has_pending(database, scope):
         return await lists.fetch(database, query, scope)
     return await database.read(lambda tx: _read(tx, query, scope))
 
 
-async def _has_pending(database: Database, scope: dict[str, Any]) -> bool:
-    """Whether entries of the record have no number, after they had some time to get one."""
+async def _has_pending(database: Database, scope: Mapping[str, Any]) -> bool:
+    """Whether entries of the record are pending, after they had some time to get a number."""
     if database.engine.single_writer:
         return False
     deadline = time.monotonic() + MAX_WAIT_SECONDS
@@ -46,20 +51,22 @@ async def _has_pending(database: Database, scope: dict[str, Any]) -> bool:
     return False
 
 
-def _read(tx: Transaction, query: ListQuery, scope: dict[str, Any]) -> Page:
-    """Read a page in one snapshot with what is pending, which is only on the first page of the whole history."""
-    shows_all = query.cursor is None and not query.offset and not query.conditions
-    is_newest_first = query.order[0] == (HISTORY.key, True)
-    rows = tx.execute(_pending_statement(tx.engine), scope) if shows_all and is_newest_first else []
-    newest_first = [_document(tx.engine, row) for row in rows][: query.limit - 1]
-    return lists.read(tx, replace(query, limit=query.limit - len(newest_first)), scope).preceded_by(newest_first)
+def _read(tx: Transaction, query: ListQuery, scope: Mapping[str, Any]) -> Page:
+    """Read a page and the pending entries in one snapshot."""
+    is_first = query.cursor is None and not query.offset and query.order[0] == (HISTORY.key, True)
+    if not is_first or query.conditions or query.count != "none":
+        return lists.read(tx, query, scope)
+    items = [_document(tx.engine, query.fields, row) for row in tx.execute(_pending_statement(tx.engine), scope)]
+    if len(items) >= query.limit:
+        raise DatabaseBusy
+    return lists.read(tx, replace(query, limit=query.limit - len(items)), scope).preceded_by(items)
 
 
-def _document(engine: Engine, row: Sequence[Any]) -> bytes:
-    values = dict(zip(NAMES, row, strict=True))
+def _document(engine: Engine, fields: Sequence[str], row: Sequence[Any]) -> bytes:
+    values = {HISTORY.key: None, **dict(zip(NAMES, row, strict=True))}
     values["at"] = engine.from_db(values["at"], TIME)
-    values["changes"] = json.loads(values["changes"])
-    return canonical_json({HISTORY.key: None, **values}).encode()
+    values["changes"] = json.loads(str(values["changes"]))
+    return canonical_json({name: values[name] for name in fields}).encode()
 
 
 @cache

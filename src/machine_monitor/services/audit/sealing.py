@@ -1,7 +1,7 @@
-"""Finish in the background what transactions leave undone on PostgreSQL, where several write at once.
+"""Complete in the background what transactions leave on PostgreSQL, where several write at once.
 
-They leave history entries without a number (`hash_chain`), and differences of counters (`projections/counters`).
-Every service does this; if one dies, another one does its part. See docs/internals/hash-chain.md.
+They leave history entries pending (`hash_chain`), and differences of counters (`projections/counters`). Each service
+seals and adds up what it finds, also what a service has left that has died. See docs/internals/hash-chain.md.
 """
 
 import asyncio
@@ -23,71 +23,78 @@ from machine_monitor.services.audit import hash_chain
 from machine_monitor.services.projections import counters
 
 logger = logging.getLogger(__name__)
-# Entries are sealed at most half a second late: so the API promises. Usually the next write seals them.
+# How soon a service seals what its transactions have left. Usually the next write does it earlier.
 SEAL_SECONDS = 0.05
 # How often a service looks for what others have left, and adds up the differences of counters.
 INTERVAL_SECONDS = 1.0
 # Wait longer after a failure, since each writes a line to the log.
 RETRY_SECONDS = 5.0
+# Rows that were sealed slow down each request until PostgreSQL has removed them, which it cannot while an export or a
+# backup reads an earlier state. With more than these, transactions wait for each other instead.
+MAX_DEAD_ROWS = 20_000
 
 
 async def seal_periodically(database: Database) -> None:
-    """Let transactions leave entries, and seal them, until cancelled.
+    """Let transactions leave entries pending, and seal them, until cancelled.
 
-    Returns at once if the database has a single writer, which leaves none; a backup of another database may have some.
+    Returns after the first time if the database has a single writer. Then entries are pending only if they were so in
+    the database of which it is a backup or a copy.
     """
     loop, left = asyncio.get_running_loop(), asyncio.Event()
     failing = LastingCondition(logger, "History entries are sealed again.")
-    database.let_entries_wait(lambda: loop.call_soon_threadsafe(left.set))
     try:
         while True:
-            had_entries = False
             try:
-                had_entries = await finish(database)
-                failing.end()
+                had_entries, dead_rows = await seal_and_add(database)
             except MonitorError as error:
                 failing.report(f"History entries could not be sealed: {error}")
                 await asyncio.sleep(RETRY_SECONDS)
+                continue
+            failing.end()
             if database.engine.single_writer:
                 return
+            is_allowed = dead_rows <= MAX_DEAD_ROWS
+            database.allow_pending_entries((lambda: loop.call_soon_threadsafe(left.set)) if is_allowed else None)
             if not had_entries:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(left.wait(), INTERVAL_SECONDS)
             left.clear()
             await asyncio.sleep(SEAL_SECONDS)
     finally:
-        database.let_entries_wait(None)
+        database.allow_pending_entries(None)
 
 
-async def finish(database: Database) -> bool:
-    """Seal the entries and add up the differences that are left; return whether there were entries.
+async def seal_and_add(database: Database) -> tuple[bool, int]:
+    """Seal the pending entries and add up the differences; return whether there were entries, and the dead rows.
 
-    If another transaction has the lock, they may still be there.
+    If another transaction has the lock, the entries may still be pending.
     """
-    ((has_entries, has_differences),) = await database.fetch(_undone_statement(database.engine), {})
+    ((has_entries, has_differences, dead_rows),) = await database.fetch(_left_statement(database.engine), {})
     if has_entries:
         await database.write(hash_chain.seal)
     if has_differences:
-        await database.write(counters.fold)
-    return has_entries
+        await database.write(counters.add_differences)
+    return has_entries, dead_rows
 
 
-def finish_now(database: Database) -> None:
-    """Seal the entries and add up the differences that are left, if the database can be written; for commands."""
-    (undone,) = database.snapshot(lambda tx: tx.execute(_undone_statement(tx.engine), {}))
-    if any(undone):
+def seal_and_add_now(database: Database) -> None:
+    """Seal the pending entries and add up the differences, if the database can be written; for commands."""
+    ((has_entries, has_differences, _),) = database.snapshot(lambda tx: tx.execute(_left_statement(tx.engine), {}))
+    if has_entries or has_differences:
         with suppress(DatabaseReadOnly):
-            database.transact(_finish)
+            database.transact(_seal_and_add)
 
 
-def _finish(tx: Transaction) -> None:
+def _seal_and_add(tx: Transaction) -> None:
     hash_chain.seal(tx)
-    counters.fold(tx)
+    counters.add_differences(tx)
 
 
 @cache
-def _undone_statement(engine: Engine) -> Statement:
+def _left_statement(engine: Engine) -> Statement:
+    """Compile: whether there are pending entries, whether there are differences, and the dead rows of the former."""
     has_entries = exists(select(literal_column("1")).select_from(PENDING_ENTRIES))
     is_difference = LOG_COUNTS.c.transaction_id != literal_column("0")
     has_differences = exists(select(literal_column("1")).select_from(LOG_COUNTS).where(is_difference))
-    return compile_statement(engine, select(has_entries, has_differences))
+    dead_rows = engine.dead_rows(PENDING_ENTRIES.name)
+    return compile_statement(engine, select(has_entries, has_differences, dead_rows))

@@ -46,10 +46,17 @@ NO_STORES = Stores(None, None)
 
 
 def copy(source: Database, destination: DatabaseUrl, progress: Progress, stores: Stores = NO_STORES) -> Contents:
-    """Copy a snapshot of the source; on failure raise `UsageError` and leave the destination empty."""
+    """Copy a database that may be in use; on failure raise `UsageError` and leave the destination empty."""
+    sealing.seal_and_add_now(source)
+    return copy_snapshot(source, destination, progress, stores)
+
+
+def copy_snapshot(
+    source: Database, destination: DatabaseUrl, progress: Progress, stores: Stores = NO_STORES
+) -> Contents:
+    """Copy a snapshot, and write nothing to the source; on failure do as `copy`."""
     require_empty(destination)
     migrations.require_head(source.url)
-    sealing.finish_now(source)
     # The files first: a row never names bytes that are not there. One that is added meanwhile is copied at the end.
     stores.copy(source.snapshot(upkeep.named_digests), progress)
     contents, digests = source.snapshot(lambda tx: (_copy(destination, progress, tx), upkeep.named_digests(tx)))

@@ -64,7 +64,7 @@ def restore(
             return contents
         # Row by row into a new schema: it gets no trigger or view that somebody added.
         files.finalize(staged, journal="wal")
-        restored = copying.copy(Database(database_urls.for_file(staged)), destination, progress)
+        restored = copying.copy_snapshot(Database(database_urls.for_file(staged)), destination, progress)
         return replace(
             restored, files=copied, not_restored=[each.sentence for each in differing if not each.is_missing]
         )

@@ -34,7 +34,7 @@ def save(
     own = database.url.path
     for path in (target, manifest.path_of(target)):
         _check_target(path, own, replace=replace)
-    sealing.finish_now(database)
+    sealing.seal_and_add_now(database)
     with files.staging(target) as staged:
         head = database.snapshot(partial(_fill, staged, progress))
         files.finalize(staged, journal="delete")

@@ -117,7 +117,7 @@ class _Comparison:
         for contradiction in contradictions:
             self.findings.add("overwritten", f"{label}: {_describe(contradiction)}")
         if state is None and row is not None:
-            self.findings.add("added", f"{label} was deleted by entry {last.seq} of the history, but it has a row.")
+            self.findings.add("added", f"{label} was deleted by {_name(last.seq)}, but it has a row.")
         elif state is not None and row is None:
             self.findings.add("removed", f"{label} has a history, but its row is missing.")
         elif state is not None and row is not None:
@@ -141,9 +141,13 @@ class _Comparison:
         return f"The {self._resource.noun} {show(key)} (record {identity})"
 
 
+def _name(seq: int) -> str:
+    return f"entry {seq} of the history" if seq < hash_chain.FIRST_PENDING else "a pending entry of the history"
+
+
 def _describe(contradiction: Contradiction) -> str:
     return (
-        f"entry {contradiction.seq} of the history replaced `{contradiction.name}` {show(contradiction.found)}, but "
+        f"{_name(contradiction.seq)} replaced `{contradiction.name}` {show(contradiction.found)}, but "
         f"the history before it says {show(contradiction.expected)}."
     )
 

@@ -45,18 +45,17 @@ DO_NOT_REBUILD = "Do not rebuild it before the other faults are explained."
 class Verdict:
     """The faults, one sentence each, and the head of the hash chain, to be given to a later verification.
 
-    `notes` say what was not checked. `month_heads` has the head that the history had at the end of each month.
+    `notes` say what was not checked.
     """
 
     faults: list[str]
     head: Head
     notes: list[str] = field(default_factory=list)
-    month_heads: dict[str, Head] = field(default_factory=dict)
 
 
 def verify(database: Database, expected: Head | None = None, progress: Progress | None = None) -> Verdict:
     """Verify a snapshot of the database; `expected` is a head that the history must contain."""
-    sealing.finish_now(database)
+    sealing.seal_and_add_now(database)
     return database.snapshot(lambda tx: inspect(tx, expected, progress))
 
 
@@ -78,7 +77,7 @@ def inspect(tx: Transaction, expected: Head | None = None, progress: Progress | 
     faults += [f"{fault} {advice}" for fault in derived]
     if pending := hash_chain.count_pending(tx):
         notes.append(PENDING.format(pending))
-    return Verdict(faults, hash_chain.head(tx), notes, hash_chain.month_heads(tx))
+    return Verdict(faults, hash_chain.head(tx), notes)
 
 
 def _search_faults(tx: Transaction, resources: Sequence[Resource], progress: Progress | None) -> Iterator[str]:

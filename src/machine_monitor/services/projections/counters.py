@@ -91,7 +91,7 @@ def ensure_zone(database: Database, zone: ZoneInfo) -> bool:
 
 def rebuild(tx: Transaction, zone: ZoneInfo) -> None:
     """Rebuild all counters in this zone, and delete the monthly sums, which are made again in the background."""
-    # Lock the zone's row: concurrent writers wait for it, and then use the new zone. They lock it before the history.
+    # Lock the zone's row: concurrent writers wait for it, and then use the new zone. They lock it before the sums.
     tx.execute(_zone_statement(tx.engine, lock="update"), {})
     invalidation.clear(tx)
     for resource in COUNTED:
@@ -154,10 +154,7 @@ def count_records(tx: Transaction, resource: Resource) -> int:
 
 
 def merge_pending(tx: Transaction) -> None:
-    """Merge the pending updates to save memory.
-
-    They are still written last, because their row locks block every other writer of a log.
-    """
+    """Merge the pending updates to save memory."""
     zone, *changes = _pending(tx)
     _pending(tx)[1:] = [_counter_deltas(zone, changes)]
 
@@ -201,11 +198,11 @@ def _counter_deltas(locked: _LockedZone, changes: Sequence[CounterUpdate | Count
     return deltas
 
 
-def fold(tx: Transaction) -> None:
+def add_differences(tx: Transaction) -> None:
     """Add the differences of other transactions to the counters, unless another transaction does."""
     if not tx.try_advisory_lock("counters")():
         return
-    # Nobody rebuilds the counters meanwhile.
+    # `rebuild` waits for this lock.
     tx.execute_later(_zone_statement(tx.engine, lock="share"), {})
     for resource in COUNTED:
         deltas: Counter[Key] = Counter()
@@ -222,7 +219,7 @@ def _apply(tx: Transaction, pending: Sequence[Any]) -> None:
 
 def _add(tx: Transaction, resource: Resource, deltas: Mapping[Key, int], *, as_difference: bool) -> None:
     """Add to the counters of a resource: for now in rows of this transaction, or in the rows that all share."""
-    # In sorted order, so that concurrent transactions cannot deadlock.
+    # In sorted order: a transaction that rebuilds the counters may wait for the same rows.
     rows = [dict(zip(KEY_COLUMNS, key, strict=True), count=delta) for key, delta in sorted(deltas.items()) if delta]
     if rows:
         statement = _upsert_statement(tx.engine, counters_of(resource), as_difference=as_difference)

@@ -24,7 +24,7 @@ from machine_monitor.database.schema import MIGRATION_LOCK
 from machine_monitor.database.statements import MAX_PAGE_BYTES
 
 # The setting that says whether the transaction holds its guarding lock.
-HOLDS_LOCK = "machine_monitor.holds_lock"
+HOLDS_HISTORY_LOCK = "machine_monitor.holds_history_lock"
 _stream_numbers = itertools.count(1)
 
 
@@ -180,18 +180,21 @@ class PostgresqlEngine(Engine):
     def acquire_advisory_lock(self, cursor: Any, key: int, *, shared: bool = False) -> None:
         cursor.execute_later(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}({key})")
 
-    def guarding_lock(self, cursor: Any, key: int, *, wait: bool) -> Callable[[], bool]:
+    def take_history_lock(self, cursor: Any, key: int, *, wait: bool) -> Callable[[], bool]:
         is_taken = "true"
         if wait:
             cursor.execute_later(f"SELECT pg_advisory_xact_lock({key})")
         else:
             is_taken = f"pg_try_advisory_xact_lock({key})"
         # The setting ends with the transaction.
-        rows = cursor.execute_later(f"SELECT set_config('{HOLDS_LOCK}', ({is_taken})::text, true)")
+        rows = cursor.execute_later(f"SELECT set_config('{HOLDS_HISTORY_LOCK}', ({is_taken})::text, true)")
         return lambda: rows()[0][0] == "true"
 
-    def holds_guarding_lock(self) -> ColumnElement:
-        return func.current_setting(literal_column(f"'{HOLDS_LOCK}'")) == literal_column("'true'")
+    def holds_history_lock(self) -> ColumnElement:
+        return func.current_setting(literal_column(f"'{HOLDS_HISTORY_LOCK}'")) == literal_column("'true'")
+
+    def dead_rows(self, table: str) -> ColumnElement:
+        return func.pg_stat_get_dead_tuples(literal_column(f"'{table}'::regclass"))
 
     def history_state(self) -> ColumnElement:
         return literal_column(f"({HISTORY_STATE})")

@@ -197,12 +197,16 @@ class SqliteEngine(Engine):
     def acquire_advisory_lock(self, cursor: Any, key: int, *, shared: bool = False) -> None:
         """Nothing to do: there is a single writer."""
 
-    def guarding_lock(self, cursor: Any, key: int, *, wait: bool) -> Callable[[], bool]:
+    def take_history_lock(self, cursor: Any, key: int, *, wait: bool) -> Callable[[], bool]:
         del cursor, key, wait
         return lambda: True
 
-    def holds_guarding_lock(self) -> ColumnElement:
+    def holds_history_lock(self) -> ColumnElement:
         return sa.true()
+
+    def dead_rows(self, table: str) -> ColumnElement:
+        del table
+        return literal_column("0")
 
     def history_state(self) -> ColumnElement:
         return literal_column("(SELECT hash FROM history ORDER BY seq DESC LIMIT 1)")

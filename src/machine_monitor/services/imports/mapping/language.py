@@ -254,9 +254,10 @@ def _fault(detail: dict[str, Any]) -> Fault:
         return Fault(f"'{place[-1]}' is missing.", "required", pointer(*place))
     message = detail["msg"]
     if detail["type"] == "literal_error":
-        given = detail["input"]
-        hint = did_you_mean(given, detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "))
-        message = f"'{place[-1]}' must be {detail['ctx']['expected']}.{hint if isinstance(given, str) else ''}"
+        given, expected = detail["input"], detail["ctx"]["expected"]
+        names = expected.replace("'", "").replace(" or ", ", ").split(", ")
+        hint = did_you_mean(given, names) if isinstance(given, str) else ""
+        message = f"'{place[-1]}' must be {expected}.{hint}"
     elif detail["type"] != "mapping":
         message = f"{'.'.join(map(str, place)) or 'The mapping'}: {message}."
     return Fault(message, "invalid", pointer(*place))

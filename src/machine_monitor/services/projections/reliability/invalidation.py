@@ -45,7 +45,7 @@ def enqueue_change(
     elif resource is MACHINES and before and after and before["in_service"] != after["in_service"]:
         _enqueue(tx, WrongFrom(record_id, None, BEGINNING))
     elif resource is LOG_TYPES and before and after and before["counts_as_failure"] != after["counts_as_failure"]:
-        clear(tx)
+        tx.defer(_clear, None)
 
 
 def enqueue_merge(tx: Transaction, resource: Resource, source: int, receiver: int) -> None:
@@ -54,13 +54,17 @@ def enqueue_merge(tx: Transaction, resource: Resource, source: int, receiver: in
         for machine_id in (source, receiver):
             _enqueue(tx, WrongFrom(machine_id, None, BEGINNING))
     elif resource is LOG_TYPES:
-        clear(tx)
+        tx.defer(_clear, None)
 
 
 def clear(tx: Transaction) -> None:
     """Delete all sums."""
     tx.acquire_sums_lock()
     tx.execute_later(_clear_statement(tx.engine), {})
+
+
+def _clear(tx: Transaction, _changes: Sequence[None]) -> None:
+    clear(tx)
 
 
 def merge_pending(tx: Transaction) -> None:
@@ -91,7 +95,8 @@ def _counted(log: Values | None) -> tuple | None:
 
 
 def _enqueue(tx: Transaction, change: WrongFrom) -> None:
-    tx.defer(_apply, change, last=True)
+    # Not `last`: all take the lock of the sums before that of the history.
+    tx.defer(_apply, change)
 
 
 def _merge(changes: Sequence[WrongFrom]) -> list[WrongFrom]:

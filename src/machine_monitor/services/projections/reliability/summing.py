@@ -86,9 +86,9 @@ async def sum_batch(database: Database, now: datetime) -> int:
 async def sum_machines(database: Database, batch: Batch) -> None:
     """Sum up the months of machines. A machine of which a log is written meanwhile is left as it is."""
     # Claimed before the logs are read: a log that is written later than that deletes the claim.
-    await database.write(lambda tx: tx.defer(_claim, batch, last=True))
+    await database.write(lambda tx: tx.defer(_claim, batch))
     summed = await database.read(lambda tx: [_sum_up(tx, one, batch.until, batch.zone) for one in batch.machine_ids])
-    await database.write(lambda tx: tx.defer(_write, (batch, summed), last=True))
+    await database.write(lambda tx: tx.defer(_write, (batch, summed)))
 
 
 def find_wrong_sums(tx: Transaction) -> list[int]:
