@@ -69,7 +69,7 @@ async def seal_and_add(database: Database) -> tuple[bool, int]:
 
     If another transaction has the lock, the entries may still be pending.
     """
-    ((has_entries, has_differences, dead_rows),) = await database.fetch(_left_statement(database.engine), {})
+    ((has_entries, has_differences, dead_rows),) = await database.fetch(left_statement(database.engine), {})
     if has_entries:
         await database.write(hash_chain.seal)
     if has_differences:
@@ -79,7 +79,7 @@ async def seal_and_add(database: Database) -> tuple[bool, int]:
 
 def seal_and_add_now(database: Database) -> None:
     """Seal the pending entries and add up the differences, if the database can be written; for commands."""
-    ((has_entries, has_differences, _),) = database.snapshot(lambda tx: tx.execute(_left_statement(tx.engine), {}))
+    ((has_entries, has_differences, _),) = database.snapshot(lambda tx: tx.execute(left_statement(tx.engine), {}))
     if has_entries or has_differences:
         with suppress(DatabaseReadOnly):
             database.transact(_seal_and_add)
@@ -91,7 +91,7 @@ def _seal_and_add(tx: Transaction) -> None:
 
 
 @cache
-def _left_statement(engine: Engine) -> Statement:
+def left_statement(engine: Engine) -> Statement:
     """Compile: whether there are pending entries, whether there are differences, and the dead rows of the former."""
     has_entries = exists(select(literal_column("1")).select_from(PENDING_ENTRIES))
     is_difference = LOG_COUNTS.c.transaction_id != literal_column("0")

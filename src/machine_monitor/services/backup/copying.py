@@ -47,6 +47,7 @@ NO_STORES = Stores(None, None)
 
 def copy(source: Database, destination: DatabaseUrl, progress: Progress, stores: Stores = NO_STORES) -> Contents:
     """Copy a database that may be in use; on failure raise `UsageError` and leave the destination empty."""
+    migrations.require_head(source.url)
     sealing.seal_and_add_now(source)
     return copy_snapshot(source, destination, progress, stores)
 
