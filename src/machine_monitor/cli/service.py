@@ -160,11 +160,8 @@ def verify(
     faults, notes = verdict.faults, verdict.notes
     if inventory is not None:
         faults, notes = [*faults, *inventory.faults], [*notes, *inventory.notes]
-    for sentence in [*(faults or ["Everything is as it was written."]), *notes]:
-        typer.echo(sentence)
-    for month, its_head in month_heads.items():
-        typer.echo(f"{month} {its_head}")
-    typer.echo(f"head {verdict.head}")
+    heads = [f"{month} {its_head}" for month, its_head in month_heads.items()]
+    typer.echo("\n".join([*(faults or ["Everything is as it was written."]), *notes, *heads, f"head {verdict.head}"]))
     raise typer.Exit(1 if faults else 0)
 
 
