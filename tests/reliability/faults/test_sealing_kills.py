@@ -30,8 +30,8 @@ def test_nothing_is_lost_if_a_service_dies_while_it_seals(tmp_path, postgresql_d
             ]
             threads.append(threading.Thread(target=workload.follow, args=(started[1].port, stopped)))
             with running_threads(threads, stopped):
-                for _ in range(10):
-                    time.sleep(rng.uniform(0.05, 0.15))
+                for _ in range(100):
+                    time.sleep(rng.uniform(0.005, 0.015))
                     left += database.snapshot(hash_chain.count_pending)
                 started[0].process.kill()
                 started[0].process.wait()
