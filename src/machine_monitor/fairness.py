@@ -70,7 +70,8 @@ class FairSemaphore:
         self._slots = slots
         # Makes the problem for a user who has waited too long for a slot.
         self._busy = busy
-        self._share = max(1, slots // 2)
+        # Half of them, rounded up: otherwise a third user could borrow, too.
+        self._share = (slots + 1) // 2
         self._held: Counter[str] = Counter()
         # The sum of what the users hold, each counted up to its share.
         self._claimed = 0
