@@ -1,4 +1,4 @@
-"""Let transactions write side by side on PostgreSQL: entries that wait for their number, and differences of counters.
+"""Let transactions write side by side on PostgreSQL: pending history entries, and differences of counters.
 
 The index by count is gone: facets add up the counters of a field, whose rows may be several for a value.
 """

@@ -184,7 +184,7 @@ async def test_pending_entries_are_backed_up_and_copied(plant, tmp_path):
     for made in (file, copied_to):
         copied = Database(database_urls.for_file(made))
         assert copied.snapshot(hash_chain.count_pending) == 1
-        # `mm verify` seals what is pending in a database that can be written.
+        # `mm verify` seals pending entries in a database that can be written.
         verdict = verify(copied)
         assert verdict.faults == []
         assert copied.snapshot(hash_chain.count_pending) == 0

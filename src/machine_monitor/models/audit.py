@@ -70,7 +70,7 @@ class History(HistoryRead, table=True):
 
 
 class PendingEntry(Schema, table=True):
-    """Table of history entries that wait for their number, in the order of their ids: see `audit/hash_chain`."""
+    """Table of pending history entries, which have no number yet, in the order of their ids: see `audit/hash_chain`."""
 
     __tablename__ = "history_pending"
     __table_args__: ClassVar[Any] = ({"sqlite_autoincrement": True},)

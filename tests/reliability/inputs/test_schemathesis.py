@@ -47,7 +47,7 @@ def test_no_request_breaks_the_contract(database_url, tmp_path, extent, record_c
         where = f"http://127.0.0.1:{service.port}/openapi.json"
         for role in extent(short=ROLES[-1:], long=ROLES):
             phases = extent(short="fuzzing,stateful", long="examples,fuzzing,stateful")
-            # Takes five minutes: a role decides what a user may do, not how a value is read.
+            # Coverage takes minutes, and once is enough: a role decides what a user may do, not how a value is read.
             phases += extent(short="", long=",coverage" if role == ROLES[-1] else "")
             chosen = ["--checks", "all", "--phases", phases, "--max-examples", examples]
             command = [PROGRAM, *CONFIGURED, "run", where, *chosen, *spared, *headers[role]]

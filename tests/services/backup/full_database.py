@@ -65,7 +65,7 @@ async def fill(url: str) -> None:
     tail = "Z" if database.engine.name == "postgresql" else "00000"
     database.transact(lambda tx: tx.cursor.execute(IMPORTED.format(tail)))
     database.transact(lambda tx: idempotency._run_or_replay(tx, TICKET, lambda: STORED_RESPONSE))
-    # A backup does this first, and would change what is compared.
+    # `mm backup` and `mm copy` begin with this, which changes rows that the tests compare.
     sealing.seal_and_add_now(database)
     database.close_writer()
 

@@ -94,7 +94,7 @@ def append(tx: Transaction, entries: Sequence[HistoryEntry]) -> None:
 
 
 def seal(tx: Transaction) -> None:
-    """Seal what is pending at the end of the transaction, unless another one does."""
+    """Seal the pending entries at the end of the transaction, unless another transaction is appending."""
     tx.defer(_seal, None, last=True)
 
 

@@ -1,7 +1,8 @@
-"""Complete in the background what transactions leave on PostgreSQL, where several write at once.
+"""Seal pending history entries and add up the differences of counters, in the background.
 
-They leave history entries pending (`hash_chain`), and differences of counters (`projections/counters`). Each service
-seals and adds up what it finds, also what a service has left that has died. See docs/internals/hash-chain.md.
+On PostgreSQL, transactions leave both, so that they need not wait for each other (`hash_chain`,
+`projections/counters`). Each service does this for all services, so nothing is left if one of them dies. See
+docs/internals/hash-chain.md.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from machine_monitor.services.projections import counters
 logger = logging.getLogger(__name__)
 # How soon a service seals what its transactions have left. Usually the next write does it earlier.
 SEAL_SECONDS = 0.05
-# How often a service looks for what others have left, and adds up the differences of counters.
+# How often a service looks for pending entries of other services, and adds up the differences of counters.
 INTERVAL_SECONDS = 1.0
 # Wait longer after a failure, since each writes a line to the log.
 RETRY_SECONDS = 5.0

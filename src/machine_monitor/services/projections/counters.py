@@ -199,10 +199,10 @@ def _counter_deltas(locked: _LockedZone, changes: Sequence[CounterUpdate | Count
 
 
 def add_differences(tx: Transaction) -> None:
-    """Add the differences of other transactions to the counters, unless another transaction does."""
+    """Add the differences of all transactions to the rows that they share, unless another transaction is doing so."""
     if not tx.try_advisory_lock("counters")():
         return
-    # `rebuild` waits for this lock.
+    # `rebuild` waits for this lock, so nobody else changes the shared rows meanwhile.
     tx.execute_later(_zone_statement(tx.engine, lock="share"), {})
     for resource in COUNTED:
         deltas: Counter[Key] = Counter()
@@ -219,8 +219,7 @@ def _apply(tx: Transaction, pending: Sequence[Any]) -> None:
 
 def _add(tx: Transaction, resource: Resource, deltas: Mapping[Key, int], *, as_difference: bool) -> None:
     """Add to the counters of a resource: for now in rows of this transaction, or in the rows that all share."""
-    # In sorted order: a transaction that rebuilds the counters may wait for the same rows.
-    rows = [dict(zip(KEY_COLUMNS, key, strict=True), count=delta) for key, delta in sorted(deltas.items()) if delta]
+    rows = [dict(zip(KEY_COLUMNS, key, strict=True), count=delta) for key, delta in deltas.items() if delta]
     if rows:
         statement = _upsert_statement(tx.engine, counters_of(resource), as_difference=as_difference)
         tx.execute_many(statement, rows)

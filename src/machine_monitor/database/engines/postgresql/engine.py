@@ -23,7 +23,7 @@ from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
 from machine_monitor.database.schema import MIGRATION_LOCK
 from machine_monitor.database.statements import MAX_PAGE_BYTES
 
-# The setting that says whether the transaction holds its guarding lock.
+# The setting that says whether the transaction holds the lock of the history.
 HOLDS_HISTORY_LOCK = "machine_monitor.holds_history_lock"
 _stream_numbers = itertools.count(1)
 
