@@ -65,7 +65,8 @@ def test_a_session_sees_the_statements_before_it(database):
 
 
 @pytest.mark.parametrize("ends_with", ["rows", "nothing"])
-def test_an_error_of_a_waiting_statement_is_that_of_its_unit(database, ends_with):
+@pytest.mark.parametrize("is_last", [False, True])
+def test_an_error_of_a_waiting_statement_is_that_of_its_unit(database, ends_with, is_last):
     def unit(*new):
         def write(tx):
             for name in new:
@@ -74,12 +75,11 @@ def test_an_error_of_a_waiting_statement_is_that_of_its_unit(database, ends_with
 
         return write
 
-    first, second, third = database._transact_batch(
-        [unit("test 1"), unit("test 2", "test 1", "test 3"), unit("test 4")]
-    )
+    units = [unit("test 1"), unit("test 2", "test 1", "test 3"), unit("test 4")][: 2 if is_last else 3]
+    first, second, *others = database._transact_batch(units)
     assert isinstance(second[1], SerializationConflict)
-    assert (first[1], third[1]) == (None, None)
-    assert database.snapshot(names) == ["test 1", "test 4"]
+    assert [error for _, error in (first, *others)] == [None] * (len(units) - 1)
+    assert database.snapshot(names) == ["test 1", "test 4"][: len(units) - 1]
 
 
 def test_an_error_before_the_commit_undoes_the_transaction(database):
@@ -125,13 +125,32 @@ def test_statements_work_after_an_error_while_they_were_prepared(postgresql_data
     database.close_writer()
 
 
-def test_many_rows_do_not_wait(postgresql_database_url):
+def test_rows_may_be_used_after_the_commit(database):
+    def write(tx):
+        tx.execute_later(add(tx.engine), {"name": "test 1"})
+        return tx.execute_later(find(tx.engine), {"name": "test 1"})
+
+    def count(tx):
+        return tx.execute_later(compile_statement(tx.engine, NAMES), {})
+
+    (found, _), (all_names, _) = database._transact_batch([write, count])
+    alone = database.transact(count)
+    assert (found(), all_names(), alone()) == ([("",)], [("test 1",)], [("test 1",)])
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_many_rows_do_not_wait(postgresql_database_url, at_once):
     database = Database(postgresql_database_url)
 
     def unit(tx):
-        tx.execute_many(add(tx.engine), [{"name": f"test {n}"} for n in range(pipelining.MAX_WAITING_ROWS + 1)])
+        rows = [{"name": f"test {n}"} for n in range(pipelining.MAX_WAITING + 1)]
+        if at_once:
+            tx.execute_many(add(tx.engine), rows)
+        else:
+            for row in rows:
+                tx.execute_later(add(tx.engine), row)
         return tx.cursor._waiting
 
     assert database.transact(unit) == []
-    assert len(database.snapshot(names)) == pipelining.MAX_WAITING_ROWS + 1
+    assert len(database.snapshot(names)) == pipelining.MAX_WAITING + 1
     database.close_writer()

@@ -79,10 +79,11 @@ def replayable_response(answer: StoredResponse) -> Response:
 
 def stored_write_response(path: str, result: WriteResult) -> StoredResponse:
     """Build the storable response of a write."""
-    headers = {"ETag": etag(result.version), **_warning(result.warning)}
+    record = result.record
+    headers = {"ETag": etag(result.version), **_warning(record.warning)}
     if result.created:
         headers["Location"] = f"{path}/{quote(result.key, safe='')}"
-    return StoredResponse(201 if result.created else 200, headers, result.body.encode())
+    return StoredResponse(201 if result.created else 200, headers, record.body.encode())
 
 
 def stored_bulk_response(outcomes: Sequence[Outcome], root_path: str) -> StoredResponse:

@@ -151,13 +151,18 @@ class IdempotentWriteContext(WriteContext):
     async def create(self, path: str, resource: Resource, body: Schema, files: Sequence[ReceivedFile] = ()) -> Response:
         """Add a record to the list at `path`, with these files."""
 
-        def run(tx: Transaction) -> StoredResponse:
+        def create(tx: Transaction) -> WriteResult:
             context = self.change_context()
             managed = {attachments.LIST: attachments.rows_of(tx, files, self.files.store, context)} if files else {}
-            write = self._allow_unlisted(partial(records.create, managed=managed))
-            return responses.stored_write_response(path, write(tx, resource, body, context))
+            return self._allow_unlisted(partial(records.create, managed=managed))(tx, resource, body, context)
 
-        return await self._with_files(files, lambda: self._run_once(run))
+        async def write() -> Response:
+            if self.idempotency_key is None:
+                # The record is used after the commit, which saves a round trip: see `WriteResult`.
+                return responses.write_response(path, await self.database.write(create))
+            return await self._run_once(lambda tx: responses.stored_write_response(path, create(tx)))
+
+        return await self._with_files(files, write)
 
     async def put_items(
         self, resource: Resource, schema: type[Schema], items: Sequence[Any], *, atomic: bool

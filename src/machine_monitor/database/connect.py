@@ -273,10 +273,10 @@ class Database:
         self._on_batch(len(units))
         if len(units) == 1:
             return [_result_of(self.transact, units[0])]
-        savepoints = self.engine.aborts_on_error
         try:
-            results = _with_retries(self._transact_together, units, savepoints=savepoints)
-        except PartialWriteError:
+            results = self._transact_together(units, savepoints=False)
+        except (PartialWriteError, ConnectionLost, Conflict, DatabaseFault):
+            # Without savepoints nobody knows which unit failed: a statement may be sent after its unit has ended.
             results = _with_retries(self._transact_together, units, savepoints=True)
         # Conflicting units run one by one: the writer they conflict with may itself be waiting for this batch.
         return [

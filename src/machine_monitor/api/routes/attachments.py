@@ -223,7 +223,7 @@ def _count(form: uploads.Form) -> None:
 
 
 def _upload_response(result: WriteResult, status: int) -> Response:
-    return Response(result.body, status, {"ETag": etag(result.version)}, responses.JSON)
+    return Response(result.record.body, status, {"ETag": etag(result.version)}, responses.JSON)
 
 
 def _removal_response(result: WriteResult) -> Response:

@@ -39,9 +39,10 @@ CHECK_SECONDS = 1.0
 # Event streams, and requests for one, may take this share of the connections. The rest is a reserve for other requests.
 STREAM_SHARE = 0.5
 STREAM_PATH = b"/events"
-# Time for downloads in progress to finish on shutdown; less if the client does not read.
-SHUTDOWN_DOWNLOAD_SECONDS = 1.2
-SHUTDOWN_STALLED_SECONDS = 0.7
+# Time for downloads in progress to finish on shutdown; less if the client does not read. A service ends within two
+# seconds, of which uvicorn takes half a second to look for the signal if there are several workers.
+SHUTDOWN_DOWNLOAD_SECONDS = 0.9
+SHUTDOWN_STALLED_SECONDS = 0.6
 SHUTDOWN_CHECK_SECONDS = 0.05
 # The attribute that marks uvicorn's state of a server that has begun to stop.
 STOPPING = "is_stopping"

@@ -54,8 +54,6 @@ class Engine(ABC):
     append_only: ClassVar[tuple[str, ...]]
     # Whether only one transaction can write at a time. If so, row locks and sequences are not needed.
     single_writer: ClassVar[bool]
-    # Whether a failed statement aborts its transaction, so that each unit of a batch needs a savepoint.
-    aborts_on_error: ClassVar[bool]
     # Whether a statement can force an index by INDEXED BY.
     index_hints: ClassVar[bool]
     # Whether LIMIT must be a literal because the query planner depends on it.
@@ -184,8 +182,11 @@ class Engine(ABC):
         """Return the query planner's estimate of a table's row count; 0 if ANALYZE should always run."""
 
     @abstractmethod
-    def total_changes(self, cursor: Any) -> int | None:
-        """Return the number of rows that the connection has changed so far; None if its driver does not count them."""
+    def total_changes(self, cursor: Any) -> int:
+        """Return a number that grows with each change of the connection, and with an error that aborts a transaction.
+
+        It may grow without a change, too.
+        """
 
     @abstractmethod
     def in_transaction(self, cursor: Any) -> bool:

@@ -16,7 +16,7 @@ from machine_monitor.models import LOGS, RESOURCES
 from machine_monitor.models.attachment import MAX_ATTACHMENTS
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.access import rules
-from machine_monitor.services.audit.history import ChangeContext
+from machine_monitor.services.audit.history import ChangeContext, ChangedRecord
 from machine_monitor.services.files.receiving import ReceivedFile
 from machine_monitor.services.files.store import FileStore
 from machine_monitor.services.records import operations, storage, validation
@@ -75,7 +75,8 @@ def add(
         target.preconditions.check_if_match(stored)
         _require_room(stored, len(new))
     rows = rows_of(tx, new, store, context)
-    return _replace_rows(tx, stored, [*stored.values[LIST], *rows], context)._replace(created=bool(new))
+    changed = _replace_rows(tx, stored, [*stored.values[LIST], *rows], context)
+    return operations.result_of(tx, changed, created=bool(new))
 
 
 def rows_of(
@@ -128,12 +129,12 @@ def _change_rows(
     context: ChangeContext,
 ) -> WriteResult:
     changed = [new for row in stored.values[LIST] for new in (change(row) if row["id"] == identity.lower() else [row])]
-    return _replace_rows(tx, stored, changed, context)
+    return operations.result_of(tx, _replace_rows(tx, stored, changed, context))
 
 
 def _replace_rows(
     tx: Transaction, stored: StoredRecord, rows: Sequence[Mapping[str, Any]], context: ChangeContext
-) -> WriteResult:
+) -> ChangedRecord:
     return operations.apply_values(tx, stored, {**stored.writable_values, LIST: [*rows]}, context)
 
 

@@ -75,7 +75,8 @@ def find(tx: Transaction, name: str) -> StoredRecord:
 
 def save(tx: Transaction, target: Target, document: dict[str, Any], context: ChangeContext) -> WriteResult:
     """Create or replace a mapping. A version that says the same is not a new one."""
-    found, body = _find_row(tx, target.key, lock=True), canonical_json(document)
+    found = _find_row(tx, target.key, lock=True)
+    is_new = found is None
     if found is None:
         target.preconditions.check_absent()
         found = SavedMapping(
@@ -90,13 +91,14 @@ def save(tx: Transaction, target: Target, document: dict[str, Any], context: Cha
         )
         tx.session.add(found)
         tx.session.flush()
-        return WriteResult(created=True, key=target.key, version=1, body=body)
-    target.preconditions.check(_stored(found))
-    if canonical_json(found.document) != body:
-        found.version += 1
-        found.document, found.resource = document, document.get("resource", "logs")
-        found.user, found.updated_at = context.user, instants.now()
-    return WriteResult(created=False, key=target.key, version=found.version, body=body)
+    else:
+        target.preconditions.check(_stored(found))
+        if canonical_json(found.document) != canonical_json(document):
+            found.version += 1
+            found.document, found.resource = document, document.get("resource", "logs")
+            found.user, found.updated_at = context.user, instants.now()
+    stored = _stored(found)
+    return WriteResult(is_new, target.key, found.version, lambda: stored)
 
 
 def delete(tx: Transaction, target: Target, _context: ChangeContext) -> None:

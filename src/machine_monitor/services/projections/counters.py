@@ -66,6 +66,15 @@ def enqueue_update(
             _pending(tx).append(CounterUpdate(resource, sign, counted, values[summary.at]))
 
 
+def lock_zone(tx: Transaction, resource: Resource) -> None:
+    """Lock the time zone of the counters if the resource has any, later in the sense of `Transaction.execute_later`.
+
+    A caller that has to wait for other rows saves a round trip by this.
+    """
+    if resource in COUNTED:
+        _pending(tx)
+
+
 def _changed_counters(
     counters: Counters, at: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> list[str]:

@@ -92,15 +92,15 @@ class _BulkWrite:
 
     def _write(self, index: int, values: dict[str, Any], stored: StoredRecord | None) -> Outcome:
         resource = self.context.resource
+        warning = None if resource.warning is None else resource.warning(values)
         if stored is None:
             validation.require_new_key(resource, values[resource.key])
             resolved = references.resolve(self.tx, resource, values, reference_cache=self.reference_cache)
             self.new.append((index, NewRecord({**values, **resolved.names}, resolved.columns)))
-            warning = None if resource.warning is None else resource.warning(values)
             return Outcome(index, values[resource.key], "created", 1, warning=warning)
         written = records.apply_values(self.tx, stored, values, self.context.change_context)
         status: Status = "unchanged" if written.version == stored.version else "updated"
-        return Outcome(index, written.key, status, written.version, warning=written.warning)
+        return Outcome(index, written.key, status, written.version, warning=warning)
 
     def _complete(self, item: Mapping[str, Any], stored: StoredRecord | None) -> SQLModel:
         """Complete an item to a whole record.

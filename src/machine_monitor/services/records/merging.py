@@ -37,7 +37,7 @@ def merge(tx: Transaction, target: Target, into: str, context: ChangeContext) ->
     for record, lost in ((source, history.changes_between(source.recorded_values, {})), (receiver, {})):
         changed = ChangedRecord(resource, record.id, record.values[resource.key], record.version + 1)
         history.append_entries(tx, "merge", [(changed, {**lost, resource.key: keys})], context)
-    return operations.result_of(tx, resource, receiver.id, keys[1], created=False)
+    return operations.result_of(tx, ChangedRecord(resource, receiver.id, keys[1], receiver.version + 1))
 
 
 def _find_receiver(tx: Transaction, source: StoredRecord, into: str) -> StoredRecord:

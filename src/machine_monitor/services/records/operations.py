@@ -4,8 +4,9 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from machine_monitor.database.connect import Database, SerializationConflict
 from machine_monitor.database.kinds import UUID
@@ -21,6 +22,7 @@ from machine_monitor.services.access import rules
 from machine_monitor.services.accounts import account_sync
 from machine_monitor.services.audit import history, record_history
 from machine_monitor.services.audit.history import ChangeContext, ChangedRecord
+from machine_monitor.services.projections import counters
 from machine_monitor.services.records import references, storage, validation
 from machine_monitor.services.records.preconditions import Preconditions
 from machine_monitor.services.records.storage import NewRecord, StoredRecord
@@ -44,14 +46,24 @@ class Target:
         return require_not_deleted(self.resource, self.find(tx))
 
 
-class WriteResult(NamedTuple):
-    """The result of a write: the key and version of the record, its JSON as GET returns it, and its warning if any."""
+@dataclass(frozen=True)
+class WriteResult:
+    """The result of a write: whether the record is new, its key and version, and the record as it is then.
+
+    To use `record` within the unit of work costs a round trip to the server; after the commit it costs none.
+    """
 
     created: bool
     key: str
     version: int
-    body: str
-    warning: str | None = None
+    read: Callable[[], StoredRecord | None]
+
+    @cached_property
+    def record(self) -> StoredRecord:
+        """The record as GET returns it."""
+        stored = self.read()
+        assert stored is not None
+        return stored
 
 
 async def read(database: Database, resource: Resource, key: str, selection: Selection) -> StoredRecord:
@@ -97,7 +109,7 @@ def create(
     # Check only keys that the client chose: a generated UUID is always free.
     if resource.key in body.model_fields_set and storage.find_id_by_key(tx, resource, values[resource.key]) is not None:
         raise _key_taken(resource)
-    return insert(tx, resource, {**values, **managed}, context)
+    return result_of(tx, insert(tx, resource, {**values, **managed}, context), created=True)
 
 
 def replace(tx: Transaction, target: Target, body: Schema, context: ChangeContext) -> WriteResult:
@@ -157,8 +169,8 @@ def restore(tx: Transaction, target: Target, context: ChangeContext) -> WriteRes
     target.preconditions.check(stored)
     if not stored.is_deleted:
         raise Conflict(f"The {target.resource.noun} is not deleted.")
-    restore_stored(tx, stored, context)
-    return result_of(tx, target.resource, stored.id, target.key, created=False)
+    restored = restore_stored(tx, stored, context)
+    return result_of(tx, ChangedRecord(target.resource, stored.id, target.key, restored.version))
 
 
 def restore_stored(tx: Transaction, stored: StoredRecord, context: ChangeContext) -> StoredRecord:
@@ -170,17 +182,18 @@ def restore_stored(tx: Transaction, stored: StoredRecord, context: ChangeContext
     return dataclasses.replace(stored, version=version, is_deleted=False)
 
 
-def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], context: ChangeContext) -> WriteResult:
+def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], context: ChangeContext) -> ChangedRecord:
     """Insert a validated record whose key is free.
 
     Raises `Invalid` if no new record may have the key, or if a referenced record does not exist.
     """
     validation.require_new_key(resource, values[resource.key])
     # Requested together with the references, in one round trip.
+    counters.lock_zone(tx, resource)
     new_ids = tx.next_ids(resource.table.name, 1)
     found = references.resolve(tx, resource, values)
     (identity,) = insert_all(tx, resource, [NewRecord({**values, **found.names}, found.columns)], context, new_ids)
-    return result_of(tx, resource, identity, values[resource.key], created=True)
+    return ChangedRecord(resource, identity, values[resource.key], 1)
 
 
 def insert_all(
@@ -208,7 +221,7 @@ def insert_all(
 
 def apply_values(
     tx: Transaction, stored: StoredRecord, values: Mapping[str, Any], context: ChangeContext, op: str = "update"
-) -> WriteResult:
+) -> ChangedRecord:
     """Set a stored record's values; a managed list that is absent keeps its rows.
 
     Identical values write nothing: no version, no history entry.
@@ -219,7 +232,7 @@ def apply_values(
     changes = history.changes_between(before, values)
     key = values[resource.key]
     if not changes:
-        return _result(stored, key, created=False)
+        return ChangedRecord(resource, stored.id, key, stored.version)
     if resource is USERS:
         account_sync.after_user_update(tx, before, values, context)
     renamed = resource.key in changes
@@ -230,7 +243,7 @@ def apply_values(
         references.propagate_rename(tx, stored, key, context.at)
     changed = ChangedRecord(resource, stored.id, key, stored.version + 1)
     history.append_entries(tx, "rename" if renamed else op, [(changed, changes)], context)
-    return result_of(tx, resource, stored.id, key, created=False)
+    return changed
 
 
 def reject_immutable_changes(resource: Resource, given: Mapping[str, Any], stored: StoredRecord) -> None:
@@ -281,7 +294,7 @@ def _create_from_put(tx: Transaction, target: Target, given: dict[str, Any], con
     ):
         # A concurrent write created it after our lookup. Retrying replaces that record.
         raise SerializationConflict(_key_taken(resource).detail)
-    return insert(tx, resource, values, context)
+    return result_of(tx, insert(tx, resource, values, context), created=True)
 
 
 def _replace_values(
@@ -296,7 +309,7 @@ def _replace_values(
     values = _validate(resource, desired)
     fixed = {name: given[name] for name in given if name in resource.read_only or name in resource.immutable}
     reject_immutable_changes(resource, fixed, stored)
-    return apply_values(tx, stored, values, context)
+    return result_of(tx, apply_values(tx, stored, values, context))
 
 
 def _require_key_of_path(target: Target, given: Mapping[str, Any]) -> None:
@@ -316,15 +329,10 @@ def _writable_fields(resource: Resource, given: Mapping[str, Any]) -> dict[str, 
     return {name: value for name, value in given.items() if name not in resource.read_only}
 
 
-def result_of(tx: Transaction, resource: Resource, identity: int, key: str, *, created: bool) -> WriteResult:
+def result_of(tx: Transaction, changed: ChangedRecord, *, created: bool = False) -> WriteResult:
     """Read a record back after a write in this transaction."""
-    stored = storage.read(tx, resource, identity, "id")
-    assert stored is not None
-    return _result(stored, key, created=created)
-
-
-def _result(stored: StoredRecord, key: str, *, created: bool) -> WriteResult:
-    return WriteResult(created, key, stored.version, stored.body, stored.warning)
+    read = storage.read_later(tx, changed.resource, changed.id, "id")
+    return WriteResult(created, changed.key, changed.version, read)
 
 
 def require_not_deleted(resource: Resource, stored: StoredRecord | None) -> StoredRecord:

@@ -1,7 +1,7 @@
 """Read and write the rows of records: table, folded texts, child rows, search index and counters."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, NamedTuple
@@ -70,9 +70,18 @@ def find(tx: Transaction, resource: Resource, key: Any, lookup_column: str | Non
 
 def read(tx: Transaction, resource: Resource, key: Any, lookup_column: str) -> StoredRecord | None:
     """Return the record whose `lookup_column` equals `key`, as this transaction sees it. It is not locked."""
+    return read_later(tx, resource, key, lookup_column)()
+
+
+def read_later(tx: Transaction, resource: Resource, key: Any, lookup_column: str) -> Callable[[], StoredRecord | None]:
+    """Do what `read` does, later in the sense of `Transaction.execute_later`."""
     statement = record_statement(tx.engine, resource, lookup_column, Selection(tuple(resource.own_fields)))
-    rows = tx.execute(statement, {"key": key})
-    return StoredRecord(resource, *rows[0]) if rows else None
+    rows = tx.execute_later(statement, {"key": key})
+
+    def found() -> StoredRecord | None:
+        return next((StoredRecord(resource, *row) for row in rows()), None)
+
+    return found
 
 
 def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> dict[str, StoredRecord]:

@@ -63,7 +63,6 @@ class PostgresqlEngine(Engine):
         ),
     )
     single_writer = False
-    aborts_on_error = True
     index_hints = False
     # The generic plan for an unknown limit is so expensive that the server would replan every execution.
     literal_limit = True
@@ -171,8 +170,8 @@ class PostgresqlEngine(Engine):
         del cursor, table
         return 0
 
-    def total_changes(self, cursor: Any) -> int | None:
-        """None: psycopg does not count changes."""
+    def total_changes(self, cursor: Any) -> int:
+        return cursor.changes
 
     def in_transaction(self, cursor: Any) -> bool:
         return cursor.is_connected

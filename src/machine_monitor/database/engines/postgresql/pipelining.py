@@ -11,10 +11,11 @@ from functools import partial
 from typing import Any, Self
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 _rollback_numbers = itertools.count(1)
-# `executemany` sends more rows than this at once, to save memory.
-MAX_WAITING_ROWS = 1_000
+# More rows or statements than this are sent at once, to save memory.
+MAX_WAITING = 1_000
 
 
 class PipelineCursor(psycopg.Cursor):
@@ -27,12 +28,19 @@ class PipelineCursor(psycopg.Cursor):
     def __init__(self, connection: psycopg.Connection) -> None:
         super().__init__(connection)
         self._waiting: list[Callable[[], Any]] = []
+        self._changes = 0
 
     @property
     def connection(self) -> psycopg.Connection:
-        """The connection, for other users of the transaction; nothing waits any more."""
+        """The connection, for other users of the transaction, who may change something; nothing waits any more."""
+        self._changes += 1
         self.send()
         return super().connection
+
+    @property
+    def changes(self) -> int:
+        """How many statements may have changed something so far; and one more if an error aborted the transaction."""
+        return self._changes + (super().connection.info.transaction_status is TransactionStatus.INERROR)
 
     @property
     def is_connected(self) -> bool:
@@ -41,6 +49,7 @@ class PipelineCursor(psycopg.Cursor):
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
         """Send all that waits and this statement, in one round trip."""
+        self._count(query)
         run = partial(super().execute, query, params, **options)
         if self._waiting:
             self._waiting.append(run)
@@ -51,9 +60,12 @@ class PipelineCursor(psycopg.Cursor):
 
     def execute_later(self, query: Any, params: Any = None) -> Callable[[], list[Any]]:
         """Let a statement wait; return a function that returns its rows, and sends all that waits if necessary."""
+        self._count(query)
         own = super().connection.cursor()
         run = partial(own.execute, query, params)
         self._waiting.append(run)
+        if len(self._waiting) > MAX_WAITING:
+            self.send()
 
         def rows() -> list[Any]:
             if run in self._waiting:
@@ -64,9 +76,10 @@ class PipelineCursor(psycopg.Cursor):
 
     def executemany(self, query: Any, params_seq: Iterable[Any], **options: Any) -> None:
         """Let a statement wait, to be run once per row."""
+        self._changes += 1
         rows = list(params_seq)
         self._waiting.append(partial(super().executemany, query, rows, **options))
-        if len(rows) > MAX_WAITING_ROWS:
+        if len(rows) > MAX_WAITING:
             self.send()
 
     def copy(self, *arguments: Any, **options: Any) -> Any:
@@ -102,6 +115,9 @@ class PipelineCursor(psycopg.Cursor):
         self.execute_later("COMMIT")
         ((position,),) = self.execute("SELECT pg_current_wal_insert_lsn()::text").fetchall()
         return position
+
+    def _count(self, query: Any) -> None:
+        self._changes += not (isinstance(query, str) and query.startswith("SELECT"))
 
     @contextmanager
     def savepoint(self) -> Generator[None]:

@@ -60,7 +60,6 @@ class SqliteEngine(Engine):
         for change in ("update", "delete")
     )
     single_writer = True
-    aborts_on_error = False
     index_hints = True
     literal_limit = False
     search_follows_time = True
@@ -188,7 +187,7 @@ class SqliteEngine(Engine):
         counted = "SELECT coalesce(max(CAST(stat AS INTEGER)), 0) FROM sqlite_stat1 WHERE tbl = ?"
         return cursor.execute(counted, [table]).fetchone()[0]
 
-    def total_changes(self, cursor: Any) -> int | None:
+    def total_changes(self, cursor: Any) -> int:
         return cursor.connection.total_changes
 
     def in_transaction(self, cursor: Any) -> bool:
