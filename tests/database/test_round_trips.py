@@ -86,3 +86,9 @@ async def test_writes_that_share_a_commit_take_two_round_trips_each(client, prox
     """These are: the token, and what the log refers to, with the log before it. The first log is a batch of its own,
     and each batch has BEGIN, the counters, and the history with COMMIT."""
     assert await trips(proxy, *[lambda: client.post("/logs", json=LOG)] * 16) <= 2 * 16 + 2 * 3
+
+
+async def test_pages_at_once_share_the_check_of_their_token(client, proxy):
+    """These are: the pages, and twice the token: for the first page, and for those that came meanwhile."""
+    offsets = itertools.count()
+    assert await trips(proxy, *[lambda: client.get(f"/logs?offset={next(offsets)}")] * 16) <= 16 + 3

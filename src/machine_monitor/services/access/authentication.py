@@ -1,10 +1,13 @@
-"""Authenticate requests. One statement per request and no cache, so that a revoked token stops working at once."""
+"""Authenticate requests, without a cache, so that a revoked token stops working at once.
+
+Requests that come at the same time with the same credential share a statement, which begins after they came.
+"""
 
 import asyncio
 import hmac
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -21,6 +24,7 @@ from machine_monitor.errors import Unauthenticated
 from machine_monitor.models import USERS
 from machine_monitor.models.accounts import CREDENTIALS, SESSIONS, TOKENS
 from machine_monitor.services.access.permissions import Caller, Role, Scope
+from machine_monitor.services.access.shared_queries import SharedQueries
 from machine_monitor.services.accounts import generated_secrets
 from machine_monitor.services.accounts.sessions import IDLE_TIMEOUT, LIFETIME
 from machine_monitor.services.accounts.time_bounds import latest_start
@@ -50,6 +54,7 @@ class Authenticator:
         # Becomes False as soon as an account exists, and stays False.
         self._open = settings.open
         self._touches: dict[Any, asyncio.Task[None]] = {}
+        self._queries: SharedQueries[list[Any]] = SharedQueries()
 
     async def authenticate_token(self, text: str, *, is_use: bool = True) -> Authenticated:
         """Return the caller with this API token (bearer token); `is_use` updates the token's time of last use."""
@@ -58,15 +63,8 @@ class Authenticator:
             raise Unauthenticated
         identity, secret = parsed
         now = instants.now()
-        rows = await self._database.fetch(
-            _token(self._database.engine),
-            {
-                "id": identity,
-                "now": self._at(now),
-                "recent": self._at(now - LAST_USED_RESOLUTION),
-                "latest": self._at(latest_start(now)),
-            },
-        )
+        limits = {"now": now, "recent": now - LAST_USED_RESOLUTION, "latest": latest_start(now)}
+        rows = await self._fetch(_token(self._database.engine), "id", identity, limits)
         if not rows or not hmac.compare_digest(rows[0][0], generated_secrets.digest(secret)):
             raise Unauthenticated
         _, user, role, scope, is_recent, history_state = rows[0]
@@ -83,8 +81,7 @@ class Authenticator:
             "oldest": now - LIFETIME,
             "recent": now - LAST_USED_RESOLUTION,
         }
-        values = {"digest": digest, **{name: self._at(at) for name, at in limits.items()}}
-        rows = await self._database.fetch(_session(self._database.engine), values)
+        rows = await self._fetch(_session(self._database.engine), "digest", digest, limits)
         if not rows:
             raise Unauthenticated
         user, role, is_recent, history_state = rows[0]
@@ -112,7 +109,12 @@ class Authenticator:
         """Wait for pending last-used updates."""
         await asyncio.gather(*self._touches.values())
 
-    def _at(self, instant: Any) -> Any:
+    async def _fetch(self, statement: Statement, name: str, which: Any, limits: Mapping[str, datetime]) -> list[Any]:
+        """Return the rows of a credential, which has this value in the parameter `name`."""
+        values = {name: which, **{limit: self._at(at) for limit, at in limits.items()}}
+        return await self._queries.fetch((name, which), lambda: self._database.fetch(statement, values))
+
+    def _at(self, instant: datetime) -> Any:
         return self._database.engine.to_db(instants.format_instant(instant), TIME)
 
     def _touch_last_used(self, statement: Statement, values: Mapping[str, Any]) -> None:

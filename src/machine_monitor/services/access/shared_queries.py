@@ -1,0 +1,42 @@
+"""Requests that ask the same at the same time share a query."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class SharedQueries(Generic[T]):
+    """Runs at most one query per key at a time.
+
+    A request never gets the result of a query that began before it: while one is running, the requests that come share
+    the next one. So each sees all that was committed before it came.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[Hashable, asyncio.Future[None]] = {}
+        self._next: dict[Hashable, asyncio.Task[T]] = {}
+
+    async def fetch(self, key: Hashable, query: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of a query for this key that begins now or later; raises its error."""
+        if key not in self._next:
+            if key not in self._running:
+                return await self._run(key, query)
+            self._next[key] = asyncio.create_task(self._run_next(key, query))
+        # A request that is cancelled must not cancel the query of the others.
+        return await asyncio.shield(self._next[key])
+
+    async def _run(self, key: Hashable, query: Callable[[], Awaitable[T]]) -> T:
+        ended = self._running[key] = asyncio.get_running_loop().create_future()
+        try:
+            return await query()
+        finally:
+            del self._running[key]
+            ended.set_result(None)
+
+    async def _run_next(self, key: Hashable, query: Callable[[], Awaitable[T]]) -> T:
+        await self._running[key]
+        # From now on, a request that comes needs a later query.
+        del self._next[key]
+        return await self._run(key, query)

@@ -1,0 +1,92 @@
+"""Requests that ask the same at once share a query, which never begins before the request."""
+
+import asyncio
+
+import pytest
+
+from machine_monitor.services.access.shared_queries import SharedQueries
+
+
+class Source:
+    """A value that takes time to read; `began` counts the readings."""
+
+    def __init__(self):
+        self.value, self.began, self.may_end = "old", 0, asyncio.Event()
+
+    async def read(self):
+        self.began += 1
+        value = self.value
+        await self.may_end.wait()
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+
+@pytest.fixture
+async def source():
+    return Source()
+
+
+async def start(*requests):
+    tasks = [asyncio.create_task(request) for request in requests]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_requests_during_a_query_share_the_next_one(source):
+    shared = SharedQueries()
+    tasks = await start(*[shared.fetch("key", source.read) for _ in range(10)])
+    assert source.began == 1
+    source.may_end.set()
+    assert await asyncio.gather(*tasks) == ["old"] * 10
+    assert source.began == 2
+    assert await shared.fetch("key", source.read) == "old"
+    assert source.began == 3
+
+
+async def test_a_request_sees_what_was_changed_before_it(source):
+    shared = SharedQueries()
+    before = await start(shared.fetch("key", source.read))
+    source.value = "new"
+    after = await start(*[shared.fetch("key", source.read) for _ in range(3)])
+    source.may_end.set()
+    assert await asyncio.gather(*before, *after) == ["old", "new", "new", "new"]
+
+
+async def test_a_request_that_comes_when_a_query_ends_joins_the_next(source):
+    shared = SharedQueries()
+    first, second = await start(shared.fetch("key", source.read), shared.fetch("key", source.read))
+    source.may_end.set()
+    await first
+    assert await asyncio.gather(second, shared.fetch("key", source.read)) == ["old", "old"]
+    assert source.began <= 3
+
+
+async def test_keys_do_not_wait_for_each_other(source):
+    shared = SharedQueries()
+    await start(shared.fetch("slow", source.read))
+
+    async def quick():
+        return "quick"
+
+    assert await asyncio.wait_for(shared.fetch("key", quick), 5) == "quick"
+
+
+async def test_an_error_is_that_of_all_who_share_the_query(source):
+    shared = SharedQueries()
+    source.value = ValueError("no")
+    tasks = await start(*[shared.fetch("key", source.read) for _ in range(3)])
+    source.may_end.set()
+    assert [str(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == ["no"] * 3
+    source.value = "old"
+    assert await shared.fetch("key", source.read) == "old"
+
+
+@pytest.mark.parametrize("cancelled", [0, 1])
+async def test_a_cancelled_request_does_not_affect_the_others(source, cancelled):
+    shared = SharedQueries()
+    tasks = await start(*[shared.fetch("key", source.read) for _ in range(3)])
+    tasks.pop(cancelled).cancel()
+    source.may_end.set()
+    assert await asyncio.gather(*tasks) == ["old"] * 2
