@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, settings
 from psycopg import sql
 
+import forked_processes
 import postgresql_server
 import proof_table
 import quick_selection
@@ -27,6 +28,7 @@ from machine_monitor.api.serving.logs import AccessLog
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
+from machine_monitor.services.imports.uploads import workers
 from proof_table import ENGINES, extent, record_counts
 
 __all__ = ["ENGINES", "extent", "record_counts"]
@@ -230,6 +232,12 @@ def loggers() -> Iterator[None]:
     for logger, level, handlers, propagate in before:
         logger.setLevel(level)
         logger.handlers, logger.propagate = handlers, propagate
+
+
+@pytest.fixture(autouse=True)
+def _quick_workers(monkeypatch) -> None:
+    """Let services in this process fork the workers of imports. Those of `mm serve` start a Python process each."""
+    monkeypatch.setattr(workers, "start_process", forked_processes.start_worker)
 
 
 @pytest.fixture

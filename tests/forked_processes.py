@@ -1,9 +1,11 @@
-"""Runs `mm` in forked processes. The fork server has already imported the code, so a command starts at once."""
+"""Runs `mm` and import workers in forked processes. The fork server has imported the code, so they start at once."""
 
+import asyncio
 import multiprocessing
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 DONE_SECONDS = 60
@@ -16,6 +18,7 @@ _CONTEXT.set_forkserver_preload(
         "machine_monitor.api.serving.https.certificates",
         "machine_monitor.api.serving.server",
         "machine_monitor.database.schema.migrations",
+        "machine_monitor.services.imports.uploads.worker",
         "machine_monitor.services.legacy.imports",
         "uvicorn.protocols.http.httptools_impl",
         "uvloop",
@@ -40,6 +43,66 @@ class ForkedCommand:
         return self._process.exitcode
 
 
+class ForkedWorker:
+    """A forked import worker; it has those methods of `asyncio.subprocess.Process` that a service uses."""
+
+    def __init__(self) -> None:
+        job, job_end = os.pipe()
+        said_end, said = os.pipe()
+        # Both ends that the worker has are inherited through connections, which `multiprocessing` can pass on.
+        with Connection(job, writable=False) as job_connection, Connection(said, readable=False) as said_connection:
+            arguments = job_connection, said_connection, {**os.environ}
+            self._process = _CONTEXT.Process(target=_work, args=arguments)
+            self._process.start()
+        self.pid, self.kill = self._process.pid, self._process.kill
+        self.stdin, self.stderr = _Input(job_end), _Output(said_end)
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    async def wait(self) -> int | None:
+        await asyncio.to_thread(self._process.join)
+        self.stdin.close()
+        return self._process.exitcode
+
+
+class _Input:
+    """The standard input of a worker, like an `asyncio.StreamWriter`."""
+
+    def __init__(self, number: int) -> None:
+        self._number: int | None = number
+
+    def write(self, text: bytes) -> None:
+        os.write(self._number, text)
+
+    async def drain(self) -> None:
+        """Nothing to do: a job fits into the buffer of a pipe."""
+
+    def close(self) -> None:
+        if self._number is not None:
+            os.close(self._number)
+        self._number = None
+
+
+class _Output:
+    """The standard error of a worker, like an `asyncio.StreamReader`."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    async def read(self) -> bytes:
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> bytes:
+        with os.fdopen(self._number, "rb") as pipe:
+            return pipe.read()
+
+
+async def start_worker() -> ForkedWorker:
+    """Do what `workers.start_process` does."""
+    return ForkedWorker()
+
+
 def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
     """Run a command, assert that it succeeds, and return its output."""
     log = folder / "command.log"
@@ -47,6 +110,16 @@ def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> s
     code = ForkedCommand(words, folder, environment, log).wait(DONE_SECONDS)
     assert code == 0, (words, code, log.read_text())
     return log.read_text()
+
+
+def _work(job: Connection, said: Connection, environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    os.dup2(said.fileno(), 2)
+    sys.stdin = os.fdopen(job.fileno(), closefd=False)
+    from machine_monitor.services.imports.uploads.worker import main  # noqa: PLC0415 -- only in the forked process
+
+    main()
 
 
 def _run(words: list[str], folder: Path, environment: dict[str, str], log: Path) -> None:

@@ -21,6 +21,12 @@ STOP_SECONDS = 20.0
 MAX_LOGGED_BYTES = 4_000
 
 
+async def start_process() -> asyncio.subprocess.Process:
+    """Start a worker process, which waits for its job."""
+    pipe, devnull = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    return await asyncio.create_subprocess_exec(sys.executable, *COMMAND, stdin=pipe, stdout=devnull, stderr=pipe)
+
+
 class Workers:
     """The worker processes of a service. Once `is_closed`, none starts any more."""
 
@@ -53,10 +59,7 @@ class Workers:
                 process.kill()
 
     async def _run(self, job: Job) -> None:
-        pipe, devnull = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *COMMAND, stdin=pipe, stdout=devnull, stderr=pipe
-        )
+        process = await start_process()
         assert process.stdin is not None
         assert process.stderr is not None
         self.processes.add(process)
