@@ -63,6 +63,15 @@ async def test_a_request_that_comes_when_a_query_ends_joins_the_next(source):
     assert source.began <= 3
 
 
+async def test_a_query_may_end_before_the_next_one_waits_for_it(source):
+    shared = SharedQueries()
+    (first,) = await start(shared.fetch("key", source.read))
+    # Both happen in the next step of the loop, in this order.
+    second = asyncio.create_task(shared.fetch("key", source.read))
+    source.may_end.set()
+    assert await asyncio.gather(first, second) == ["old", "old"]
+
+
 async def test_keys_do_not_wait_for_each_other(source):
     shared = SharedQueries()
     await start(shared.fetch("slow", source.read))

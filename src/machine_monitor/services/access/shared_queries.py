@@ -23,7 +23,7 @@ class SharedQueries(Generic[T]):
         if key not in self._next:
             if key not in self._running:
                 return await self._run(key, query)
-            self._next[key] = asyncio.create_task(self._run_next(key, query))
+            self._next[key] = asyncio.create_task(self._run_after(self._running[key], key, query))
         # A request that is cancelled must not cancel the query of the others.
         return await asyncio.shield(self._next[key])
 
@@ -35,8 +35,8 @@ class SharedQueries(Generic[T]):
             del self._running[key]
             ended.set_result(None)
 
-    async def _run_next(self, key: Hashable, query: Callable[[], Awaitable[T]]) -> T:
-        await self._running[key]
+    async def _run_after(self, earlier: asyncio.Future[None], key: Hashable, query: Callable[[], Awaitable[T]]) -> T:
+        await earlier
         # From now on, a request that comes needs a later query.
         del self._next[key]
         return await self._run(key, query)
