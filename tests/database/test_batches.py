@@ -11,6 +11,10 @@ from machine_monitor.database import batches
 from machine_monitor.database.connect import Database, SerializationConflict
 from machine_monitor.errors import DatabaseBusy, StorageFull
 from machine_monitor.fairness import FairSemaphore
+from machine_monitor.models import LOGS, MACHINES
+from machine_monitor.models.machine import MachineCreate, MachineUpdate
+from machine_monitor.services import records
+from machine_monitor.services.audit.history import ChangeContext
 
 
 @pytest.fixture
@@ -117,6 +121,42 @@ async def test_a_batch_is_repeated_only_if_the_failing_unit_wrote(opened, first,
     assert [outcomes[0], type(outcomes[1]), outcomes[2]] == ["a", ValueError, "b"]
     assert begun == [*["a"] * runs, "b"]
     assert names(opened) == ["a", "b"]
+
+
+@pytest.mark.parametrize("savepoints", [False, True])
+def test_units_see_the_machines_that_earlier_units_have_changed(database_url, savepoints):
+    database, context = Database(database_url), ChangeContext("test")
+
+    def add(name):
+        return lambda tx: records.create(tx, MACHINES, MachineCreate(name=name), context)
+
+    def rename(name, new):
+        return lambda tx: records.update(tx, records.Target(MACHINES, name), MachineUpdate(name=new), context)
+
+    def delete(name):
+        return lambda tx: records.delete(tx, records.Target(MACHINES, name), context)
+
+    def log(machine):
+        body = LOGS.create.model_validate({"machine": machine, "type": "info"})
+        return lambda tx: records.create(tx, LOGS, body, context)
+
+    def add_and_fail(tx):
+        add("Press")(tx)
+        log("Press")(tx)
+        message = "no"
+        raise ValueError(message)
+
+    works = [add("Saw"), add("Lathe"), log("Saw"), log("SAW"), rename("Saw", "Band saw"), log("Band saw"), log("Lathe")]
+    works += [add("Drill"), delete("Drill"), add("Mill"), log("Mill")]
+    fails = {1: log("Lathe"), 5: log("Saw"), 9: log("Drill")}
+    if savepoints:
+        fails |= {7: add_and_fail, 8: log("Press")}
+    units = [unit for index, work in enumerate(works) for unit in (*filter(None, [fails.get(index)]), work)]
+    outcomes = zip(units, database._transact_batch(units), strict=True)
+    assert [unit for unit, (_, error) in outcomes if error is not None] == [fails[index] for index in sorted(fails)]
+    rows = database.snapshot(lambda tx: records.read_all(tx, LOGS))
+    assert [row["machine"] for row in rows] == ["Band saw", "Band saw", "Band saw", "Lathe", "Mill"]
+    database.close_writer()
 
 
 async def test_a_batch_waits_for_clients_that_just_got_a_response(opened, monkeypatch):

@@ -256,7 +256,7 @@ class Database:
             return result
 
     @contextmanager
-    def _write_transaction(self) -> Generator[Transaction]:
+    def _write_transaction(self, units: int = 1) -> Generator[Transaction]:
         """Open a transaction, and check that no other version of the program has migrated the database."""
         on_pending = self._on_pending
         with self._driver.transaction() as cursor:
@@ -264,7 +264,7 @@ class Database:
                 self._other_schema.report(schema.OTHER_SCHEMA)
                 raise DatabaseBusy(schema.OTHER_SCHEMA)
             self._other_schema.end()
-            tx = Transaction(self.engine, cursor, may_leave_pending=on_pending is not None)
+            tx = Transaction(self.engine, cursor, units, may_leave_pending=on_pending is not None)
             yield tx
         if tx.left_pending and on_pending is not None:
             on_pending()
@@ -285,7 +285,7 @@ class Database:
         ]
 
     def _transact_together(self, units: Sequence[UnitOfWork], *, savepoints: bool) -> Results:
-        with self._error_translator, self._write_transaction() as tx:
+        with self._error_translator, self._write_transaction(len(units)) as tx:
             results = []
             for unit in units:
                 result, error = _result_of(self._transact_nested, tx, unit, savepoints)

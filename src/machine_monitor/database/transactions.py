@@ -39,13 +39,18 @@ class Transaction:
 
     engine: Engine
     cursor: Any  # a DB-API cursor of sqlite3 or psycopg
+    # How many units share the transaction.
+    units: int = 1
     # Whether this transaction may leave history entries pending: see `services/audit/hash_chain`.
     may_leave_pending: bool = False
     # Those that it has left.
     left_pending: list[Any] = field(default_factory=list)
+    # What its units have looked up and locked. Whoever changes what others look up clears it.
+    lookups: dict[Any, Any] = field(default_factory=dict)
     _deferred: "dict[Callable[[Transaction, list[Any]], None], list[Any]]" = field(default_factory=dict)
     _run_last: "set[Callable[[Transaction, list[Any]], None]]" = field(default_factory=set)
     _last_ids: dict[str, int] = field(default_factory=dict)
+    _free_ids: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def session(self) -> sessions.UnitSession:
@@ -111,7 +116,7 @@ class Transaction:
         An id is never used twice.
         """
         if not self.engine.single_writer:
-            return self.engine.next_ids(self.cursor, table, count)
+            return self._take_ids(table, count)
 
         def allocate() -> list[int]:
             if (last := self._last_ids.get(table)) is None:
@@ -122,6 +127,22 @@ class Transaction:
                 raise StorageFull(NO_IDS_LEFT.format(self.engine.max_id))
             self._last_ids[table] = ids[-1]
             return ids
+
+        return allocate
+
+    def _take_ids(self, table: str, count: int) -> Callable[[], list[int]]:
+        """Take ids of a sequence, and one for each other unit, which then need not wait for its own."""
+        free = self._free_ids.setdefault(table, [])
+        if len(free) >= count:
+            taken = free[:count]
+            del free[:count]
+            return lambda: taken
+        rows = self.engine.next_ids(self.cursor, table, max(count, self.units))
+
+        def allocate() -> list[int]:
+            ids = rows()
+            free.extend(ids[count:])
+            return ids[:count]
 
         return allocate
 
@@ -197,6 +218,8 @@ class Transaction:
                 raise PartialWriteError from error
             self._deferred.clear()
             self._deferred.update(before)
+            # A savepoint that is rolled back gives up the locks of its unit.
+            self.lookups.clear()
             raise
 
 

@@ -20,7 +20,6 @@ from machine_monitor.services.legacy.report import Finding
 from machine_monitor.services.legacy.translate import Record
 from machine_monitor.services.legacy.values import Edit
 from machine_monitor.services.records import references, storage
-from machine_monitor.services.records.references import ReferenceCache
 from machine_monitor.services.records.storage import NewRecord, StoredRecord
 
 BATCH_SIZE = 500
@@ -110,11 +109,8 @@ def _create(tx: Transaction, steps: Sequence[Step], context: ChangeContext) -> l
     """Insert new records of one resource, each with its imported edits in the history, oldest first."""
     if not steps:
         return []
-    resource, reference_cache = steps[0].record.resource, ReferenceCache()
-    new_records = [
-        NewRecord(step.values, references.resolve(tx, resource, step.values, reference_cache=reference_cache).columns)
-        for step in steps
-    ]
+    resource = steps[0].record.resource
+    new_records = [NewRecord(step.values, references.resolve(tx, resource, step.values).columns) for step in steps]
     new_records = [new.completed(resource) for new in new_records]
     ids = tx.next_ids(resource.table.name, len(new_records))()
     storage.insert(tx, resource, new_records, context.at, ids)

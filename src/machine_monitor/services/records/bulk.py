@@ -19,7 +19,7 @@ from machine_monitor.services import records
 from machine_monitor.services.access import rules
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.records import references, storage, unlisted, validation
-from machine_monitor.services.records.references import ReferenceCache
+from machine_monitor.services.records.references import UnknownNames
 from machine_monitor.services.records.storage import NewRecord, StoredRecord
 
 MAX_ITEM_FIELDS = 100
@@ -54,12 +54,12 @@ class BulkContext:
 
 @dataclass
 class _BulkWrite:
-    """The state of one bulk call: stored records, resolved references, and new records to insert."""
+    """The state of one bulk call: stored records, unknown names, and new records to insert."""
 
     tx: Transaction
     context: BulkContext
     stored: Mapping[str, StoredRecord]
-    reference_cache: ReferenceCache = field(default_factory=ReferenceCache)
+    unknown: UnknownNames = field(default_factory=dict)
     new: list[tuple[int, NewRecord]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
@@ -85,7 +85,6 @@ class _BulkWrite:
                 if not (self.context.allows_unlisted and unlisted.is_unlisted(body)):
                     raise
             unlisted.create_machine(self.tx, values["machine"], self.context.change_context)
-            self.reference_cache.rows.clear()
             return self._write(index, values, stored)
         except Problem as problem:
             return Outcome(index, key, "error", problem=problem)
@@ -95,7 +94,7 @@ class _BulkWrite:
         warning = None if resource.warning is None else resource.warning(values)
         if stored is None:
             validation.require_new_key(resource, values[resource.key])
-            resolved = references.resolve(self.tx, resource, values, reference_cache=self.reference_cache)
+            resolved = references.resolve(self.tx, resource, values, unknown=self.unknown)
             self.new.append((index, NewRecord({**values, **resolved.names}, resolved.columns)))
             return Outcome(index, values[resource.key], "created", 1, warning=warning)
         written = records.apply_values(self.tx, stored, values, self.context.change_context)

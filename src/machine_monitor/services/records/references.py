@@ -27,16 +27,8 @@ MAX_SUGGESTIONS = 10
 RENAME_CHUNK = 1_000
 
 
-@dataclass
-class ReferenceCache:
-    """Caches lookups of references while many records are written.
-
-    `rows`: (field, name) -> (column value, stored name, is active), or None if no such record exists.
-    `faults`: (field, name) -> the fault of an unknown name.
-    """
-
-    rows: dict[tuple[str, str], Any] = field(default_factory=dict)
-    faults: dict[tuple[str, str], Fault] = field(default_factory=dict)
+# The fault of each unknown name, by field and name.
+UnknownNames = dict[tuple[str, str], Fault]
 
 
 @dataclass
@@ -52,25 +44,25 @@ def resolve(
     resource: Resource,
     values: Mapping[str, Any],
     before: Mapping[str, Any] | None = None,
-    reference_cache: ReferenceCache | None = None,
+    unknown: UnknownNames | None = None,
 ) -> ResolvedReferences:
     """Look up the records that `values` references, except those that are unchanged since `before`.
 
     Raises `Invalid` with a fault for each unknown name and, on a new record (`before` is None), for each inactive
-    one. A `reference_cache` shares lookups between records.
+    one. `unknown` shares these faults between records.
     """
     found, faults = ResolvedReferences(), []
-    cached = reference_cache or ReferenceCache()
+    unknown = {} if unknown is None else unknown
     changed = {name: values[name] for name in resource.references if before is None or values[name] != before[name]}
-    _look_up(tx, resource, changed, cached)
+    _look_up(tx, resource, changed)
     for name, value in changed.items():
         related = resource.references[name]
         if value is None:
             found.columns[related.on] = None
             continue
-        row = cached.rows[name, value]
+        row = tx.lookups[related, value]
         if row is None:
-            faults.append(_unknown_name_fault(tx, name, related.resource, value, cached))
+            faults.append(_unknown_name_fault(tx, name, related.resource, value, unknown))
         elif before is None and not row[2]:
             faults.append(Fault(f"The {related.resource.noun} '{value}' is not active.", "inactive", f"/{name}"))
         else:
@@ -80,15 +72,18 @@ def resolve(
     return found
 
 
-def _look_up(tx: Transaction, resource: Resource, names: Mapping[str, Any], cached: ReferenceCache) -> None:
-    """Look up the records of these names, all in one round trip, unless they are in the cache."""
+def _look_up(tx: Transaction, resource: Resource, names: Mapping[str, Any]) -> None:
+    """Look up the records of these names, all in one round trip, unless the transaction has looked them up.
+
+    Rows: (column value, stored name, is active), or None if no such record exists.
+    """
     lookups = {}
     for name, value in names.items():
-        if value is not None and (name, value) not in cached.rows:
-            related = resource.references[name]
+        related = resource.references[name]
+        if value is not None and (related, value) not in tx.lookups:
             key = {"key": related.resource.lookup_key_of(value)}
-            lookups[name, value] = tx.execute_later(_lookup_statement(tx.engine, related), key)
-    cached.rows |= {name: next(iter(rows()), None) for name, rows in lookups.items()}
+            lookups[related, value] = tx.execute_later(_lookup_statement(tx.engine, related), key)
+    tx.lookups.update({looked_up: next(iter(rows()), None) for looked_up, rows in lookups.items()})
 
 
 def refuse_if_in_use(tx: Transaction, stored: StoredRecord) -> None:
@@ -139,18 +134,18 @@ def _foreign_key_value(reference: Reference, stored: StoredRecord) -> Any:
     return stored.id if reference.to == "id" else stored.values[reference.to]
 
 
-def _unknown_name_fault(tx: Transaction, name: str, referenced: Resource, value: str, cached: ReferenceCache) -> Fault:
+def _unknown_name_fault(tx: Transaction, name: str, referenced: Resource, value: str, unknown: UnknownNames) -> Fault:
     """Return the fault for an unknown name; the first MAX_SUGGESTIONS include the closest existing name."""
-    if (name, value) not in cached.faults:
+    if (name, value) not in unknown:
         hint = ""
-        if len(cached.faults) < MAX_SUGGESTIONS:
+        if len(unknown) < MAX_SUGGESTIONS:
             candidates = [
                 row[0] for row in tx.execute(_known_keys_statement(tx.engine, referenced), {"limit": MAX_CANDIDATES})
             ]
             hint = did_you_mean(value, candidates)
         message = f"There is no {referenced.noun} '{value}'.{hint}"
-        cached.faults[name, value] = Fault(message, f"unknown-{name}", pointer=f"/{name}")
-    return cached.faults[name, value]
+        unknown[name, value] = Fault(message, f"unknown-{name}", pointer=f"/{name}")
+    return unknown[name, value]
 
 
 @cache

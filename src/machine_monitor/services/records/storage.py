@@ -122,6 +122,7 @@ class NewRecord(NamedTuple):
 
 def insert(tx: Transaction, resource: Resource, new_records: Sequence[NewRecord], at: str, ids: Sequence[int]) -> None:
     """Insert records at these ids, with their folded texts, child rows, search words and counters."""
+    _clear_lookups(tx, resource)
     written = tx.engine.to_db(at, TIME)
     initial = {"version": 1, "created_at": written, "updated_at": written}
     rows = [
@@ -151,6 +152,7 @@ def update(
     `columns` has the values of the foreign key columns that change.
     """
     resource = stored.resource
+    _clear_lookups(tx, resource)
     values = with_managed_lists(resource, stored.values, values)
     row = {**_row(tx.engine, resource, values), **columns}
     row |= {"version": stored.version + 1, "updated_at": tx.engine.to_db(at, TIME), "row_id": stored.id}
@@ -190,7 +192,14 @@ def _update_projections(
     invalidation.enqueue_change(tx, resource, record_id, before, after)
 
 
+def _clear_lookups(tx: Transaction, resource: Resource) -> None:
+    """Forget what was looked up in a resource that others refer to, because a record of it changes."""
+    if resource.referrers:
+        tx.lookups.clear()
+
+
 def _set_deleted_at(tx: Transaction, stored: StoredRecord, at: str, deleted_at: Any) -> None:
+    _clear_lookups(tx, stored.resource)
     row = {"version": stored.version + 1, "updated_at": tx.engine.to_db(at, TIME), "row_id": stored.id}
     row["deleted_at"] = deleted_at
     tx.execute_later(_update_statement(tx.engine, stored.resource.table, tuple(row)), row)
@@ -199,6 +208,7 @@ def _set_deleted_at(tx: Transaction, stored: StoredRecord, at: str, deleted_at: 
 def delete_row(tx: Transaction, stored: StoredRecord) -> None:
     """Delete a record permanently: row, folded texts, child rows and search words."""
     resource = stored.resource
+    _clear_lookups(tx, resource)
     search_index.enqueue_update(tx, IndexUpdate(resource, stored.id, stored.values, None))
     # Before the row: on PostgreSQL the search table has a foreign key to it.
     tx.flush_deferred(search_index.write_all)

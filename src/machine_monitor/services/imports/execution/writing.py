@@ -16,7 +16,7 @@ from machine_monitor.services.imports.plan.planner import BatchPlan, Planner, St
 from machine_monitor.services.imports.plan.references import NamedRecord, read_several
 from machine_monitor.services.imports.report import RowProblem
 from machine_monitor.services.records import references, storage
-from machine_monitor.services.records.references import ReferenceCache
+from machine_monitor.services.records.references import UnknownNames
 from machine_monitor.services.records.storage import NewRecord, StoredRecord
 
 # Channels of changes that no person has made.
@@ -55,10 +55,10 @@ class ImportBatchWriter:
                 records.apply_values(tx, record.stored, record.values, context)
 
     def _create(self, tx: Transaction, steps: Iterable[Step], context: ChangeContext) -> None:
-        cache, new = ReferenceCache(), []
+        new, unknown = [], UnknownNames()
         for step in steps:
             try:
-                resolved = references.resolve(tx, self.resource, step.values, reference_cache=cache)
+                resolved = references.resolve(tx, self.resource, step.values, unknown=unknown)
                 new.append(NewRecord({**step.values, **resolved.names}, resolved.columns))
             except Problem as problem:
                 _reject(step, problem)
