@@ -1,13 +1,16 @@
 """Statements that wait for others run in order, and an error affects only the unit of work that it belongs to."""
 
+from contextlib import suppress
 from functools import cache
 
+import psycopg
 import pytest
 from sqlalchemy import bindparam, insert, literal_column, select, update
 
 from machine_monitor.database.connect import Database, SerializationConflict
-from machine_monitor.database.engines.postgresql import pipelining
+from machine_monitor.database.engines.postgresql import driver, pipelining
 from machine_monitor.database.statements import compile_statement
+from machine_monitor.errors import DatabaseBusy, DatabaseFault
 from machine_monitor.models import DERIVED
 from machine_monitor.models.derived import Derived
 
@@ -80,6 +83,56 @@ def test_an_error_of_a_waiting_statement_is_that_of_its_unit(database, ends_with
     assert isinstance(second[1], SerializationConflict)
     assert [error for _, error in (first, *others)] == [None] * (len(units) - 1)
     assert database.snapshot(names) == ["test 1", "test 4"][: len(units) - 1]
+
+
+@pytest.mark.slow
+def test_a_unit_that_waits_too_long_for_a_lock_does_not_affect_the_others(postgresql_database_url, monkeypatch):
+    monkeypatch.setattr(driver, "BUSY_SECONDS", 0.3)
+    database, other = Database(postgresql_database_url), Database(postgresql_database_url)
+
+    def later(name):
+        def unit(tx):
+            tx.execute_later(add(tx.engine), {"name": name})
+            # As the history does, this waits for the statements of all units.
+            tx.defer(lambda tx, _: names(tx), None)
+
+        return unit
+
+    def batch(tx):
+        tx.execute(add(tx.engine), {"name": "test 2"})
+        return database._transact_batch([later(f"test {number}") for number in range(4)])
+
+    errors = [type(error) for _, error in other.transact(batch)]
+    assert errors == [type(None), type(None), DatabaseBusy, type(None)]
+    assert database.snapshot(names) == [f"test {number}" for number in range(4)]
+    database.close_writer()
+    other.close_writer()
+
+
+def test_a_value_that_the_driver_refuses_is_the_error_of_its_unit(postgresql_database_url):
+    database = Database(postgresql_database_url)
+
+    def later(name):
+        return lambda tx: tx.execute_later(add(tx.engine), {"name": name}) and None
+
+    results = database._transact_batch([later("test 1"), later("test \0"), later("test 3"), names])
+    assert [error is None for _, error in results] == [True, False, True, True]
+    assert database.snapshot(names) == results[-1][0] == ["test 1", "test 3"]
+    database.close_writer()
+
+
+def test_an_error_that_a_unit_hides_is_not_taken_for_a_commit(postgresql_database_url):
+    database = Database(postgresql_database_url)
+
+    def hides(tx):
+        with suppress(psycopg.Error):
+            tx.cursor.execute("SELECT 1 / 0")
+
+    for units in ([hides], [lambda tx: tx.execute(add(tx.engine), {"name": "test 1"}), hides]):
+        with pytest.raises(DatabaseFault, match="InFailedSqlTransaction"):
+            database._transact_together(units, savepoints=False)
+    assert database.snapshot(names) == []
+    database.close_writer()
 
 
 def test_an_error_before_the_commit_undoes_the_transaction(database):

@@ -84,7 +84,7 @@ async def test_a_page_takes_two_round_trips(client, proxy):
 
 async def test_writes_that_share_a_commit_share_their_round_trips(client, proxy):
     """The first log is a batch of its own. Each batch has BEGIN, what the logs refer to, the logs with the counters,
-    and the history with COMMIT; and twice the token is checked."""
+    and the history with COMMIT; and there are two checks of the token."""
     assert await trips(proxy, *[lambda: client.post("/logs", json=LOG)] * 16) <= 2 * 4 + 2
 
 

@@ -108,7 +108,7 @@ def main() -> None:
     """Run the command line. Exit status: 0 done, 1 done with problems, 2 nothing done. Tracebacks only with --debug."""
     # Commands create many objects and no cycles. With the default threshold, collections take a sixth of an import.
     gc.set_threshold(20_000)
-    # At its end the interpreter would look for cycles among all objects of all modules, for half a second.
+    # At its end the interpreter looks for cycles among all objects, for half a second; it skips those that are frozen.
     atexit.register(gc.freeze)
     try:
         app(prog_name="mm")

@@ -275,8 +275,9 @@ class Database:
             return [_result_of(self.transact, units[0])]
         try:
             results = self._transact_together(units, savepoints=False)
-        except (PartialWriteError, ConnectionLost, Conflict, DatabaseFault):
-            # Without savepoints nobody knows which unit failed: a statement may be sent after its unit has ended.
+        except (PartialWriteError, ConnectionLost, SerializationConflict):
+            # Nothing is committed. With savepoints, an error belongs to its unit; without, a statement may be sent
+            # after its unit has ended.
             results = _with_retries(self._transact_together, units, savepoints=True)
         # Conflicting units run one by one: the writer they conflict with may itself be waiting for this batch.
         return [
@@ -292,7 +293,13 @@ class Database:
                 if error is not None and (isinstance(error, PartialWriteError) or not tx.is_open):
                     raise error
                 results.append((result, error))
-            tx.flush_deferred()
+            try:
+                tx.flush_deferred()
+            except Exception as error:
+                # Perhaps a statement of one unit failed, which must not be the error of all.
+                if savepoints or not tx.is_open:
+                    raise
+                raise PartialWriteError from error
         return results
 
     def _transact_nested(self, tx: Transaction, unit: UnitOfWork, savepoint: bool) -> Any:  # noqa: FBT001 -- it is passed on

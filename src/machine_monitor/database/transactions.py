@@ -45,7 +45,7 @@ class Transaction:
     may_leave_pending: bool = False
     # Those that it has left.
     left_pending: list[Any] = field(default_factory=list)
-    # What its units have looked up and locked. Whoever changes what others look up clears it.
+    # What its units have looked up and locked; `services/records/storage` clears it when it changes such a record.
     lookups: dict[Any, Any] = field(default_factory=dict)
     _deferred: "dict[Callable[[Transaction, list[Any]], None], list[Any]]" = field(default_factory=dict)
     _run_last: "set[Callable[[Transaction, list[Any]], None]]" = field(default_factory=set)
@@ -131,7 +131,7 @@ class Transaction:
         return allocate
 
     def _take_ids(self, table: str, count: int) -> Callable[[], list[int]]:
-        """Take ids of a sequence, and one for each other unit, which then need not wait for its own."""
+        """Take ids of a sequence: at once as many as there are units, so that each need not wait for its own."""
         free = self._free_ids.setdefault(table, [])
         if len(free) >= count:
             taken = free[:count]

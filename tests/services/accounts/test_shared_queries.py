@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from machine_monitor.services.access import shared_queries
 from machine_monitor.services.access.shared_queries import SharedQueries
 
 
@@ -80,6 +81,21 @@ async def test_keys_do_not_wait_for_each_other(source):
         return "quick"
 
     assert await asyncio.wait_for(shared.fetch("key", quick), 5) == "quick"
+
+
+async def test_a_query_that_hangs_does_not_stop_those_after_it(source, monkeypatch):
+    monkeypatch.setattr(shared_queries, "MAX_WAIT_SECONDS", 0.01)
+    shared = SharedQueries()
+    (hangs,) = await start(shared.fetch("key", source.read))
+
+    async def quick():
+        return "quick"
+
+    for _ in range(2):
+        assert await asyncio.wait_for(shared.fetch("key", quick), 5) == "quick"
+    source.may_end.set()
+    assert await hangs == "old"
+    assert await shared.fetch("key", source.read) == "old"
 
 
 async def test_an_error_is_that_of_all_who_share_the_query(source):

@@ -39,8 +39,8 @@ CHECK_SECONDS = 1.0
 # Event streams, and requests for one, may take this share of the connections. The rest is a reserve for other requests.
 STREAM_SHARE = 0.5
 STREAM_PATH = b"/events"
-# Time for downloads in progress to finish on shutdown; less if the client does not read. A service ends within two
-# seconds, of which uvicorn takes half a second to look for the signal if there are several workers.
+# Time for downloads in progress to finish on shutdown; less if the client does not read. A service has to end within
+# two seconds. With several workers, uvicorn looks for the signal twice a second only.
 SHUTDOWN_DOWNLOAD_SECONDS = 0.9
 SHUTDOWN_STALLED_SECONDS = 0.6
 SHUTDOWN_CHECK_SECONDS = 0.05

@@ -183,10 +183,7 @@ class Engine(ABC):
 
     @abstractmethod
     def total_changes(self, cursor: Any) -> int:
-        """Return a number that grows with each change of the connection, and with an error that aborts a transaction.
-
-        It may grow without a change, too.
-        """
+        """Return a number that grows with each change of the connection and with each error, and perhaps more often."""
 
     @abstractmethod
     def in_transaction(self, cursor: Any) -> bool:

@@ -1,12 +1,12 @@
 """Authenticate requests, without a cache, so that a revoked token stops working at once.
 
-Requests that come at the same time with the same credential share a statement, which begins after they came.
+Requests that come at the same time with the same credential share one statement, which begins when all have come.
 """
 
 import asyncio
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -62,31 +62,25 @@ class Authenticator:
         if parsed is None:
             raise Unauthenticated
         identity, secret = parsed
-        now = instants.now()
-        limits = {"now": now, "recent": now - LAST_USED_RESOLUTION, "latest": latest_start(now)}
-        rows = await self._fetch(_token(self._database.engine), "id", identity, limits)
+        rows = await self._fetch(_token(self._database.engine), "id", identity, _token_times)
         if not rows or not hmac.compare_digest(rows[0][0], generated_secrets.digest(secret)):
             raise Unauthenticated
         _, user, role, scope, is_recent, history_state = rows[0]
         if is_use and not is_recent:
-            self._touch_last_used(_last_used_statement(self._database.engine), {"which": identity, "at": self._at(now)})
+            values = {"which": identity, "at": self._at(instants.now())}
+            self._touch_last_used(_last_used_statement(self._database.engine), values)
         return _authenticated(Caller(user, Role(role), Scope(scope), "token", token=identity), history_state)
 
     async def authenticate_session(self, secret: str, *, is_use: bool = True) -> Authenticated:
         """Return the caller with this session cookie; `is_use` extends the session."""
-        now, digest = instants.now(), generated_secrets.digest(secret)
-        limits = {
-            "latest": latest_start(now),
-            "idle": now - IDLE_TIMEOUT,
-            "oldest": now - LIFETIME,
-            "recent": now - LAST_USED_RESOLUTION,
-        }
-        rows = await self._fetch(_session(self._database.engine), "digest", digest, limits)
+        digest = generated_secrets.digest(secret)
+        rows = await self._fetch(_session(self._database.engine), "digest", digest, _session_times)
         if not rows:
             raise Unauthenticated
         user, role, is_recent, history_state = rows[0]
         if is_use and not is_recent:
-            self._touch_last_used(_seen(self._database.engine), {"which": digest, "at": self._at(now)})
+            values = {"which": digest, "at": self._at(instants.now())}
+            self._touch_last_used(_seen(self._database.engine), values)
         csrf_token = generated_secrets.csrf_token(secret)
         return _authenticated(Caller(user, Role(role), Scope.ADMIN, "session", digest, csrf_token), history_state)
 
@@ -109,10 +103,17 @@ class Authenticator:
         """Wait for pending last-used updates."""
         await asyncio.gather(*self._touches.values())
 
-    async def _fetch(self, statement: Statement, name: str, which: Any, limits: Mapping[str, datetime]) -> list[Any]:
-        """Return the rows of a credential, which has this value in the parameter `name`."""
-        values = {name: which, **{limit: self._at(at) for limit, at in limits.items()}}
-        return await self._queries.fetch((name, which), lambda: self._database.fetch(statement, values))
+    async def _fetch(
+        self, statement: Statement, name: str, which: Any, times_at: Callable[[datetime], Mapping[str, datetime]]
+    ) -> list[Any]:
+        """Return the rows of the credential that has the value `which` in the parameter `name`."""
+
+        async def query() -> list[Any]:
+            # The times are those of the query, which may begin later than the first request that shares it came.
+            times = {time: self._at(at) for time, at in times_at(instants.now()).items()}
+            return await self._database.fetch(statement, {name: which, **times})
+
+        return await self._queries.fetch((name, which), query)
 
     def _at(self, instant: datetime) -> Any:
         return self._database.engine.to_db(instants.format_instant(instant), TIME)
@@ -132,6 +133,15 @@ class Authenticator:
             logger.warning("cannot update the last use of a credential: %s", type(error).__name__)
         finally:
             del self._touches[values["which"]]
+
+
+def _token_times(now: datetime) -> dict[str, datetime]:
+    return {"now": now, "recent": now - LAST_USED_RESOLUTION, "latest": latest_start(now)}
+
+
+def _session_times(now: datetime) -> dict[str, datetime]:
+    times = {"latest": latest_start(now), "idle": now - IDLE_TIMEOUT, "oldest": now - LIFETIME}
+    return {**times, "recent": now - LAST_USED_RESOLUTION}
 
 
 def _authenticated(caller: Caller, history_state: Any) -> Authenticated:

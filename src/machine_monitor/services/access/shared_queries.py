@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+# A query may hang on a connection that is dead. Later requests do not wait longer than this for its end.
+MAX_WAIT_SECONDS = 1.0
 
 
 class SharedQueries(Generic[T]):
-    """Runs at most one query per key at a time.
+    """Runs one query per key at a time, unless it takes longer than MAX_WAIT_SECONDS.
 
     A request never gets the result of a query that began before it: while one is running, the requests that come share
     the next one. So each sees all that was committed before it came.
@@ -19,7 +21,7 @@ class SharedQueries(Generic[T]):
         self._next: dict[Hashable, asyncio.Task[T]] = {}
 
     async def fetch(self, key: Hashable, query: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of a query for this key that begins now or later; raises its error."""
+        """Return the result of a query for this key, which begins now or later; raises its error."""
         if key not in self._next:
             if key not in self._running:
                 return await self._run(key, query)
@@ -32,11 +34,13 @@ class SharedQueries(Generic[T]):
         try:
             return await query()
         finally:
-            del self._running[key]
-            ended.set_result(None)
+            if self._running.get(key) is ended:
+                del self._running[key]
+            if not ended.done():
+                ended.set_result(None)
 
     async def _run_after(self, earlier: asyncio.Future[None], key: Hashable, query: Callable[[], Awaitable[T]]) -> T:
-        await earlier
+        await asyncio.wait([earlier], timeout=MAX_WAIT_SECONDS)
         # From now on, a request that comes needs a later query.
         del self._next[key]
         return await self._run(key, query)

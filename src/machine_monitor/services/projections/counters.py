@@ -69,7 +69,7 @@ def enqueue_update(
 def lock_zone(tx: Transaction, resource: Resource) -> None:
     """Lock the time zone of the counters if the resource has any, later in the sense of `Transaction.execute_later`.
 
-    A caller that has to wait for other rows saves a round trip by this.
+    A write does so anyway. A caller that is about to wait for other rows gets the lock in the same round trip.
     """
     if resource in COUNTED:
         _pending(tx)

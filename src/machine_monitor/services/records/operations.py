@@ -48,7 +48,7 @@ class Target:
 
 @dataclass(frozen=True)
 class WriteResult:
-    """The result of a write: whether the record is new, its key and version, and the record as it is then.
+    """The result of a write: whether the record is new, its key and version, and the record after the write.
 
     To use `record` within the unit of work costs a round trip to the server; after the commit it costs none.
     """
@@ -188,7 +188,7 @@ def insert(tx: Transaction, resource: Resource, values: Mapping[str, Any], conte
     Raises `Invalid` if no new record may have the key, or if a referenced record does not exist.
     """
     validation.require_new_key(resource, values[resource.key])
-    # Requested together with the references, in one round trip.
+    # Both are sent together with the lookups of the references, in one round trip.
     counters.lock_zone(tx, resource)
     new_ids = tx.next_ids(resource.table.name, 1)
     found = references.resolve(tx, resource, values)

@@ -49,7 +49,7 @@ def resolve(
     """Look up the records that `values` references, except those that are unchanged since `before`.
 
     Raises `Invalid` with a fault for each unknown name and, on a new record (`before` is None), for each inactive
-    one. `unknown` shares these faults between records.
+    one. Records that are given the same `unknown` share the faults of unknown names.
     """
     found, faults = ResolvedReferences(), []
     unknown = {} if unknown is None else unknown
@@ -75,7 +75,7 @@ def resolve(
 def _look_up(tx: Transaction, resource: Resource, names: Mapping[str, Any]) -> None:
     """Look up the records of these names, all in one round trip, unless the transaction has looked them up.
 
-    Rows: (column value, stored name, is active), or None if no such record exists.
+    It then knows of each: (column value, stored name, is active), or None if no such record exists.
     """
     lookups = {}
     for name, value in names.items():

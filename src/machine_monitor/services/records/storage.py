@@ -74,7 +74,7 @@ def read(tx: Transaction, resource: Resource, key: Any, lookup_column: str) -> S
 
 
 def read_later(tx: Transaction, resource: Resource, key: Any, lookup_column: str) -> Callable[[], StoredRecord | None]:
-    """Do what `read` does, later in the sense of `Transaction.execute_later`."""
+    """Do what `read` does, later in the sense of `Transaction.execute_later`. Call the function at most once."""
     statement = record_statement(tx.engine, resource, lookup_column, Selection(tuple(resource.own_fields)))
     rows = tx.execute_later(statement, {"key": key})
 

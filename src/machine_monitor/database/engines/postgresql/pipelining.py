@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Self
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ExecStatus
 
 _rollback_numbers = itertools.count(1)
 # More rows or statements than this are sent at once, to save memory.
@@ -28,19 +28,15 @@ class PipelineCursor(psycopg.Cursor):
     def __init__(self, connection: psycopg.Connection) -> None:
         super().__init__(connection)
         self._waiting: list[Callable[[], Any]] = []
-        self._changes = 0
+        # How many statements may have changed something so far, or have failed.
+        self.changes = 0
 
     @property
     def connection(self) -> psycopg.Connection:
-        """The connection, for other users of the transaction, who may change something; nothing waits any more."""
-        self._changes += 1
+        """The connection, after all that waits was sent. Who asks for it may change something."""
+        self.changes += 1
         self.send()
         return super().connection
-
-    @property
-    def changes(self) -> int:
-        """How many statements may have changed something so far; and one more if an error aborted the transaction."""
-        return self._changes + (super().connection.info.transaction_status is TransactionStatus.INERROR)
 
     @property
     def is_connected(self) -> bool:
@@ -55,7 +51,8 @@ class PipelineCursor(psycopg.Cursor):
             self._waiting.append(run)
             self.send()
         else:
-            run()
+            with self._counting_errors():
+                run()
         return self
 
     def execute_later(self, query: Any, params: Any = None) -> Callable[[], list[Any]]:
@@ -70,13 +67,15 @@ class PipelineCursor(psycopg.Cursor):
         def rows() -> list[Any]:
             if run in self._waiting:
                 self.send()
-            return own.fetchall() if own.description else []
+            # Not `description`: it asks the connection, which may have another user by now.
+            has_rows = own.pgresult is not None and own.pgresult.status == ExecStatus.TUPLES_OK
+            return own.fetchall() if has_rows else []
 
         return rows
 
     def executemany(self, query: Any, params_seq: Iterable[Any], **options: Any) -> None:
         """Let a statement wait, to be run once per row."""
-        self._changes += 1
+        self.changes += 1
         rows = list(params_seq)
         self._waiting.append(partial(super().executemany, query, rows, **options))
         if len(rows) > MAX_WAITING:
@@ -92,32 +91,31 @@ class PipelineCursor(psycopg.Cursor):
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        error: BaseException | None = None
-        try:
-            with super().connection.pipeline():
-                try:
-                    for run in waiting:
-                        run()
-                except psycopg.Error as early:
-                    error = early
-        except psycopg.errors.PipelineAborted as aborted:
-            # Raised for the statements after the one that failed, whose own error came before.
-            error = error or aborted.__context__ or aborted
-        if error is not None:
-            raise error.with_traceback(None) from None
+        with self._counting_errors():
+            _run_in_pipeline(super().connection, waiting)
 
     def commit(self) -> None:
         """Commit, in one round trip with all that waits."""
-        self.execute("COMMIT")
+        _require_commit(self.execute("COMMIT"))
 
     def commit_and_locate(self) -> str:
         """Commit, and return the position of the write-ahead log after that, in the same round trip."""
-        self.execute_later("COMMIT")
+        committing = super().connection.cursor()
+        self._waiting.append(partial(committing.execute, "COMMIT"))
         ((position,),) = self.execute("SELECT pg_current_wal_insert_lsn()::text").fetchall()
+        _require_commit(committing)
         return position
 
     def _count(self, query: Any) -> None:
-        self._changes += not (isinstance(query, str) and query.startswith("SELECT"))
+        self.changes += not (isinstance(query, str) and query.startswith("SELECT"))
+
+    @contextmanager
+    def _counting_errors(self) -> Generator[None]:
+        try:
+            yield
+        except BaseException:
+            self.changes += 1
+            raise
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
@@ -139,3 +137,26 @@ class PipelineCursor(psycopg.Cursor):
                 self.execute(f"ROLLBACK TO unit -- {next(_rollback_numbers)}")
                 self.execute_later("RELEASE unit")
             raise
+
+
+def _run_in_pipeline(connection: psycopg.Connection, waiting: Iterable[Callable[[], Any]]) -> None:
+    error: BaseException | None = None
+    try:
+        with connection.pipeline():
+            try:
+                for run in waiting:
+                    run()
+            except psycopg.Error as early:
+                error = early
+    except psycopg.errors.PipelineAborted as aborted:
+        # Raised for the statements after the one that failed, whose own error came before.
+        error = error or aborted.__context__ or aborted
+    if error is not None:
+        raise error.with_traceback(None) from None
+
+
+def _require_commit(cursor: psycopg.Cursor) -> None:
+    """Raise an error if the server has rolled back instead, because a statement had failed before."""
+    if cursor.statusmessage != "COMMIT":
+        message = "the transaction was rolled back, because one of its statements had failed"
+        raise psycopg.errors.InFailedSqlTransaction(message)

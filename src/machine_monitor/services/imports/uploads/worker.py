@@ -32,7 +32,7 @@ WITHOUT_OUTCOME = 3
 
 def main() -> None:
     """Do one job."""
-    # At its end the interpreter would look for cycles among all objects of all modules, for half a second.
+    # At its end the interpreter looks for cycles among all objects, for half a second; it skips those that are frozen.
     atexit.register(gc.freeze)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
