@@ -19,6 +19,9 @@ CONFIGURED = ["--config-file", str(Path(__file__).parents[3] / "schemathesis.tom
 # The first operation would revoke the token of the test itself. The others are streams: schemathesis compares each
 # event with the schema, which describes the whole stream as one text.
 SPARED = ("revoke_token", "follow_changes", "follow_import")
+# Now and then, Schemathesis cannot use a schema that it has made itself by negating one of the document.
+NOT_GENERATED = "Failed to generate test cases for this API operation"
+ATTEMPTS = 3
 NOBODY = "nobody"
 ROLES = (NOBODY, "viewer", "operator", "lead", "supervisor", "admin")
 
@@ -38,6 +41,15 @@ def give_tokens(url):
     return {NOBODY: []} | {role: ["--header", f"Authorization: Bearer {token}"] for role, token in given.items()}
 
 
+def run(command):
+    """Run Schemathesis, and again if nothing is wrong but its own generator."""
+    for _ in range(ATTEMPTS):
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if NOT_GENERATED not in done.stdout or "= FAILURES =" in done.stdout:
+            break
+    return done
+
+
 @pytest.mark.proof("schemathesis, every check, every role")
 def test_no_request_breaks_the_contract(database_url, tmp_path, extent, record_counts):
     headers = give_tokens(database_url)
@@ -51,7 +63,7 @@ def test_no_request_breaks_the_contract(database_url, tmp_path, extent, record_c
             phases += extent(short="", long=",coverage" if role == ROLES[-1] else "")
             chosen = ["--checks", "all", "--phases", phases, "--max-examples", examples]
             command = [PROGRAM, *CONFIGURED, "run", where, *chosen, *spared, *headers[role]]
-            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            done = run(command)
             assert done.returncode == 0, f"{role}:\n{done.stdout}"
             log = service.log.read_text()
             assert '"status":5' not in log, role
