@@ -234,10 +234,12 @@ def loggers() -> Iterator[None]:
         logger.handlers, logger.propagate = handlers, propagate
 
 
-@pytest.fixture(autouse=True)
-def _quick_workers(monkeypatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _quick_workers() -> Iterator[None]:
     """Let services in this process fork the workers of imports. Those of `mm serve` start a Python process each."""
-    monkeypatch.setattr(workers, "start_process", forked_processes.start_worker)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "start_process", forked_processes.start_worker)
+        yield
 
 
 @pytest.fixture
