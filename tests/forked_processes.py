@@ -47,15 +47,14 @@ class ForkedWorker:
     """A forked import worker; it has those methods of `asyncio.subprocess.Process` that a service uses."""
 
     def __init__(self) -> None:
-        job, job_end = os.pipe()
-        said_end, said = os.pipe()
-        # Both ends that the worker has are inherited through connections, which `multiprocessing` can pass on.
-        with Connection(job, writable=False) as job_connection, Connection(said, readable=False) as said_connection:
-            arguments = job_connection, said_connection, {**os.environ}
-            self._process = _CONTEXT.Process(target=_work, args=arguments)
+        stdin, to_stdin = os.pipe()
+        from_stderr, stderr = os.pipe()
+        # `multiprocessing` passes connections to a process, but no bare file descriptors.
+        with Connection(stdin, writable=False) as reader, Connection(stderr, readable=False) as writer:
+            self._process = _CONTEXT.Process(target=_work, args=(reader, writer, {**os.environ}))
             self._process.start()
         self.pid, self.kill = self._process.pid, self._process.kill
-        self.stdin, self.stderr = _Input(job_end), _Output(said_end)
+        self.stdin, self.stderr = _Input(to_stdin), _Output(from_stderr)
 
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
@@ -69,32 +68,32 @@ class ForkedWorker:
 class _Input:
     """The standard input of a worker, like an `asyncio.StreamWriter`."""
 
-    def __init__(self, number: int) -> None:
-        self._number: int | None = number
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
 
     def write(self, text: bytes) -> None:
-        os.write(self._number, text)
+        os.write(self._descriptor, text)
 
     async def drain(self) -> None:
         """Nothing to do: a job fits into the buffer of a pipe."""
 
     def close(self) -> None:
-        if self._number is not None:
-            os.close(self._number)
-        self._number = None
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = None
 
 
 class _Output:
     """The standard error of a worker, like an `asyncio.StreamReader`."""
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
 
     async def read(self) -> bytes:
         return await asyncio.to_thread(self._read)
 
     def _read(self) -> bytes:
-        with os.fdopen(self._number, "rb") as pipe:
+        with os.fdopen(self._descriptor, "rb") as pipe:
             return pipe.read()
 
 
@@ -112,11 +111,11 @@ def run(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> s
     return log.read_text()
 
 
-def _work(job: Connection, said: Connection, environment: dict[str, str]) -> None:
+def _work(stdin: Connection, stderr: Connection, environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    os.dup2(said.fileno(), 2)
-    sys.stdin = os.fdopen(job.fileno(), closefd=False)
+    os.dup2(stderr.fileno(), 2)
+    sys.stdin = os.fdopen(stdin.fileno(), closefd=False)
     from machine_monitor.services.imports.uploads.worker import main  # noqa: PLC0415 -- only in the forked process
 
     main()

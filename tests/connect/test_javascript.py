@@ -204,7 +204,7 @@ def test_the_flow_of_node_red_gives_each_breakdown_once(address, run):
         # After a backup was restored, the flow does not report old breakdowns again.
         with run(FLOW, *address, f"999-{16 * 'a'}") as process:
             assert lines_of(process, 1) == [{"topic": "replaced"}]
-            # It goes on with what is recorded from then on, which takes it a moment.
+            # The flow needs a moment to connect again. It then shows the breakdowns that are recorded from then on.
             is_shown = False
             while not is_shown:
                 client.record("Lathe", "error", comment="New")

@@ -1,11 +1,20 @@
 """Requests that ask the same at once share a query, which never begins before the request."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
+from machine_monitor.config import Settings
+from machine_monitor.database import instants
+from machine_monitor.database.engines.sqlite.engine import SqliteEngine
+from machine_monitor.errors import Unauthenticated
 from machine_monitor.services.access import shared_queries
+from machine_monitor.services.access.authentication import Authenticator
 from machine_monitor.services.access.shared_queries import SharedQueries
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Source:
@@ -60,8 +69,9 @@ async def test_a_request_that_comes_when_a_query_ends_joins_the_next(source):
     first, second = await start(shared.fetch("key", source.read), shared.fetch("key", source.read))
     source.may_end.set()
     await first
-    assert await asyncio.gather(second, shared.fetch("key", source.read)) == ["old", "old"]
-    assert source.began <= 3
+    # No query is running in this step: the first has ended, and the next begins in a later one.
+    assert [await shared.fetch("key", source.read), await second] == ["old", "old"]
+    assert source.began == 2
 
 
 async def test_a_query_may_end_before_the_next_one_waits_for_it(source):
@@ -71,6 +81,25 @@ async def test_a_query_may_end_before_the_next_one_waits_for_it(source):
     second = asyncio.create_task(shared.fetch("key", source.read))
     source.may_end.set()
     assert await asyncio.gather(first, second) == ["old", "old"]
+
+
+async def test_a_credential_is_checked_at_the_time_of_the_query(monkeypatch):
+    """The request that starts a shared query may have come long before it."""
+    asked, may_end = [], asyncio.Event()
+
+    async def fetch(_statement, values):
+        asked.append(values["now"])
+        await may_end.wait()
+        return []
+
+    database = SimpleNamespace(engine=SqliteEngine(), fetch=fetch)
+    authenticator, times = Authenticator(database, Settings()), iter(range(10))
+    monkeypatch.setattr(instants, "now", lambda: BEGIN + timedelta(minutes=next(times)))
+    tasks = await start(*[authenticator.authenticate_token(f"mm_1_{43 * 'a'}") for _ in range(3)])
+    monkeypatch.setattr(instants, "now", lambda: BEGIN + timedelta(hours=1))
+    may_end.set()
+    assert [type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == [Unauthenticated] * 3
+    assert [time[11:16] for time in asked] == ["00:00", "01:00"]
 
 
 async def test_keys_do_not_wait_for_each_other(source):

@@ -40,7 +40,7 @@ CHECK_SECONDS = 1.0
 STREAM_SHARE = 0.5
 STREAM_PATH = b"/events"
 # Time for downloads in progress to finish on shutdown; less if the client does not read. A service has to end within
-# two seconds. With several workers, uvicorn looks for the signal twice a second only.
+# two seconds. With several workers, uvicorn looks for the signal only twice a second.
 SHUTDOWN_DOWNLOAD_SECONDS = 0.9
 SHUTDOWN_STALLED_SECONDS = 0.6
 SHUTDOWN_CHECK_SECONDS = 0.05

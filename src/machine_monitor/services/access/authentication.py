@@ -1,6 +1,6 @@
 """Authenticate requests, without a cache, so that a revoked token stops working at once.
 
-Requests that come at the same time with the same credential share one statement, which begins when all have come.
+Requests that come at the same time with the same credential share a statement, which begins after each of them came.
 """
 
 import asyncio

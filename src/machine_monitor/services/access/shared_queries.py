@@ -12,8 +12,8 @@ MAX_WAIT_SECONDS = 1.0
 class SharedQueries(Generic[T]):
     """Runs one query per key at a time, unless it takes longer than MAX_WAIT_SECONDS.
 
-    A request never gets the result of a query that began before it: while one is running, the requests that come share
-    the next one. So each sees all that was committed before it came.
+    A request never gets the result of a query that began before it: requests that come while one is running share the
+    next one. So each request sees all that was committed before it came.
     """
 
     def __init__(self) -> None:
@@ -41,6 +41,6 @@ class SharedQueries(Generic[T]):
 
     async def _run_after(self, earlier: asyncio.Future[None], key: Hashable, query: Callable[[], Awaitable[T]]) -> T:
         await asyncio.wait([earlier], timeout=MAX_WAIT_SECONDS)
-        # From now on, a request that comes needs a later query.
+        # A request that comes from now on needs a later query.
         del self._next[key]
         return await self._run(key, query)

@@ -193,7 +193,7 @@ def _update_projections(
 
 
 def _clear_lookups(tx: Transaction, resource: Resource) -> None:
-    """Forget what was looked up in a resource that others refer to, because a record of it changes."""
+    """Clear the lookups of the transaction if other records may refer to the record that changes."""
     if resource.referrers:
         tx.lookups.clear()
 

@@ -33,7 +33,7 @@ class PipelineCursor(psycopg.Cursor):
 
     @property
     def connection(self) -> psycopg.Connection:
-        """The connection, after all that waits was sent. Who asks for it may change something."""
+        """The connection, after sending all that waits. Its caller may change something, so this counts as a change."""
         self.changes += 1
         self.send()
         return super().connection
@@ -83,6 +83,7 @@ class PipelineCursor(psycopg.Cursor):
 
     def copy(self, *arguments: Any, **options: Any) -> Any:
         """Send all that waits, then begin COPY, for which there is no pipeline mode."""
+        self.changes += 1
         self.send()
         return super().copy(*arguments, **options)
 
