@@ -27,7 +27,6 @@ from machine_monitor.services.accounts import generated_secrets
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.projections import maintenance
 from machine_monitor.services.records import references
-from machine_monitor.services.records.references import ReferenceCache
 from machine_monitor.services.records.storage import NewRecord
 
 BATCH = 10_000
@@ -98,10 +97,9 @@ def _indexes_created_at_the_end(database: Database) -> Iterator[None]:
 
 def insert_logs(tx: Transaction, logs: Sequence[dict[str, Any]], context: ChangeContext) -> None:
     """Insert a batch of logs, with history, search index and counters."""
-    reference_cache = ReferenceCache()
     new_records = []
     for values in logs:
-        resolved = references.resolve(tx, LOGS, values, reference_cache=reference_cache)
+        resolved = references.resolve(tx, LOGS, values)
         new_records.append(NewRecord({**values, **resolved.names}, resolved.columns))
     records.insert_all(tx, LOGS, new_records, context)
 
