@@ -17,6 +17,7 @@ from benchmarks.sections import (
     postgres,
     reads,
     reliability,
+    services,
     statements,
     writes,
 )
@@ -32,6 +33,7 @@ SECTIONS = {
     "idle": idle.measure,
     "browser": browser.measure,
     "postgres": postgres.measure,
+    "services": services.measure,
 }
 
 

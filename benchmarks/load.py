@@ -83,6 +83,22 @@ def generate_load(server: Server, requests: Iterable[bytes], clients: int, secon
     return uvloop.run(_generate_load(server, cycle(requests), clients, seconds))
 
 
+def spread_load(servers: Sequence[Server], requests: Iterable[bytes], clients: int, seconds: float) -> Load:
+    """As `generate_load`, with `clients` of each server; return the sum of their loads."""
+
+    async def generate() -> list[Load]:
+        source = cycle(requests)
+        return await asyncio.gather(*[_generate_load(server, source, clients, seconds) for server in servers])
+
+    loads = uvloop.run(generate())
+    return Load(
+        max(load.seconds for load in loads),
+        sum(load.cpu_seconds for load in loads),
+        sum(load.failed for load in loads),
+        [latency for load in loads for latency in load.latencies],
+    )
+
+
 async def _generate_load(server: Server, requests: Iterator[bytes], clients: int, seconds: float) -> Load:
     connections = [await _Connection.open(server.port) for _ in range(clients)]
     for connection in connections:

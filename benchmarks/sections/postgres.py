@@ -22,7 +22,7 @@ def measure(options: Options) -> dict[str, Any]:
     rows = options.write_rows
     path = build.sqlite_file(options, rows)
     generator = QueryGenerator(path)
-    with postgresql_server.running_server(options.folder) as url, ExitStack() as stack:
+    with postgresql_server.running_server(options.folder) as (url, _), ExitStack() as stack:
         seeded = postgresql_server.filled_database(url, rows)
         async_url = seeded.replace("postgresql://", "postgresql+psycopg://", 1)
         chosen = [

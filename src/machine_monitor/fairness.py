@@ -98,9 +98,13 @@ class FairSemaphore:
         self._hold(user, slots)
         return True
 
+    def acquire_at_once(self, user: str) -> bool:
+        """Take one slot if it is free for this user and nobody waits."""
+        return not self._waiting and self.try_acquire(user)
+
     async def acquire(self, user: str) -> None:
         """Take one slot, as soon as it is this user's turn."""
-        if not self._waiting and self.try_acquire(user):
+        if self.acquire_at_once(user):
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.add(user, turn)

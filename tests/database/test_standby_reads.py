@@ -12,11 +12,11 @@ from typing import NamedTuple
 import httpx2
 import psycopg
 import pytest
+from benchmarks.standby_server import StandbyServer, running_standby
 
 import postgresql_server
 from conftest import prepare, serving
 from database.counting_proxy import CountingProxy
-from database.standby_server import StandbyServer, running_standby
 from machine_monitor.client import Client
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls

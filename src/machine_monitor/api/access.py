@@ -12,6 +12,7 @@ from machine_monitor.api.middleware import USER
 from machine_monitor.api.serving.proxies.cross_site import check_origin
 from machine_monitor.api.serving.proxies.forwarded import public_url
 from machine_monitor.api.serving.proxies.root_path import root_path_of
+from machine_monitor.database.statements import Prefetch
 from machine_monitor.errors import Forbidden, Unauthenticated
 from machine_monitor.services.access.authentication import Authenticated, Authenticator
 from machine_monitor.services.access.permissions import Action, Caller, Role, Scope
@@ -22,6 +23,7 @@ from machine_monitor.services.accounts.sessions import LIFETIME
 
 CALLER = "caller"
 HISTORY_STATE = "history_state"
+PREFETCH = "prefetch"
 ENDED_SESSION = "This session has ended. Sign in again."
 SESSION_COOKIE = "mm_session"
 # The cookie by which a browser is recognized when its user signs in again.
@@ -129,13 +131,16 @@ def action_of(path: str, options: Mapping[str, Any]) -> Action:
     raise TypeError(message)
 
 
-async def authorize(request: Request, action: Action) -> None:
-    """Authenticate the caller, and check its permission and CSRF token; raises `Unauthenticated` or `Forbidden`."""
+async def authorize(request: Request, action: Action, prefetch: Prefetch | None = None) -> None:
+    """Authenticate the caller, and check its permission and CSRF token; raises `Unauthenticated` or `Forbidden`.
+
+    The query of `prefetch` may run in the same round trip to the database.
+    """
     if action.role is None:
         if request.method == "POST":
             check_origin(request)
         return
-    caller, history_state = await _authenticate(request)
+    caller, history_state = await _authenticate(request, prefetch=prefetch)
     action.check(caller)
     if caller.csrf_token is not None and request.method != "GET":
         check_origin(request)
@@ -146,6 +151,22 @@ async def authorize(request: Request, action: Action) -> None:
             )
     request.scope[CALLER], request.scope[HISTORY_STATE] = caller, history_state
     request.scope[USER] = caller.user
+    request.scope[PREFETCH] = prefetch
+
+
+def last_authenticated(request: Request) -> Authenticated | None:
+    """Return who the caller probably is: the one who had the request's credential in its last request.
+
+    Only for guesses: the credential may have ended since.
+    """
+    authenticator: Authenticator = request.app.state.authenticator
+    credential = _token(request) or _session_cookie(request)
+    return authenticator.last_authenticated(credential) if credential else None
+
+
+def prefetch_of(request: Request) -> Prefetch | None:
+    """Return the query that was to run together with the authentication, if any."""
+    return request.scope.get(PREFETCH)
 
 
 def caller_of(request: Request) -> Caller:
@@ -169,9 +190,12 @@ async def has_ended(request: Request) -> bool:
         return True
 
 
-def user_of(request: Request) -> str:
-    """Return the name by which resources are shared: the user's trigram, or the network of an anonymous client."""
-    caller = request.scope.get(CALLER)
+def user_of(request: Request, caller: Caller | None = None) -> str:
+    """Return the name by which resources are shared: the user's trigram, or the network of an anonymous client.
+
+    `caller` is that of the request unless given.
+    """
+    caller = caller or request.scope.get(CALLER)
     if caller is not None and caller.user is not None:
         return caller.user
     return f"address {network_of(request.client.host if request.client else None)}"
@@ -191,24 +215,36 @@ def denial_statuses(action: Action, methods: Collection[str]) -> tuple[int, ...]
     return (401,) if is_open_read else (401, 403)
 
 
-async def _authenticate(request: Request, *, is_use: bool = True) -> Authenticated:
+async def _authenticate(request: Request, *, is_use: bool = True, prefetch: Prefetch | None = None) -> Authenticated:
     authenticator: Authenticator = request.app.state.authenticator
-    header = request.headers.get("authorization")
-    if header is not None:
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer":
-            raise InvalidToken("The Authorization header must be `Bearer <token>`.")
+    token = _token(request)
+    if token is not None:
         try:
-            return await authenticator.authenticate_token(token.strip(), is_use=is_use)
+            return await authenticator.authenticate_token(token, is_use=is_use, prefetch=prefetch)
         except Unauthenticated:
             raise InvalidToken from None
-    cookie = _cookie(request, _cookie_prefix(request) + SESSION_COOKIE)
+    cookie = _session_cookie(request)
     if cookie is None:
         return await authenticator.authenticate_anonymous()
     try:
-        return await authenticator.authenticate_session(cookie, is_use=is_use)
+        return await authenticator.authenticate_session(cookie, is_use=is_use, prefetch=prefetch)
     except Unauthenticated:
         raise Unauthenticated(ENDED_SESSION) from None
+
+
+def _token(request: Request) -> str | None:
+    """Return the API token of a request; raises `InvalidToken` if its header has another scheme."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise InvalidToken("The Authorization header must be `Bearer <token>`.")
+    return token.strip()
+
+
+def _session_cookie(request: Request) -> str | None:
+    return _cookie(request, _cookie_prefix(request) + SESSION_COOKIE)
 
 
 def _cookie_prefix(request: Request) -> str:

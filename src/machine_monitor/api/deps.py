@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from machine_monitor.api.access import Client, caller_of, history_state_of, user_of
+from machine_monitor.api.access import Client, caller_of, history_state_of, prefetch_of, user_of
 from machine_monitor.api.serving.proxies.root_path import route_path_of
 from machine_monitor.database import instants, read_point
 from machine_monitor.database.connect import Database
 from machine_monitor.database.read_point import ReadPoint
-from machine_monitor.errors import Fault, invalid
+from machine_monitor.errors import Fault, Problem, invalid
 from machine_monitor.models import DELETED_LOGS, LOGS, USERS
 from machine_monitor.query.language.parser import (
     ListQuery,
@@ -37,6 +37,8 @@ READ_AFTER = "X-Read-After"
 READ_AFTER_COOKIE = "mm_read_after"
 # The key of the ASGI scope for the `ReadPoint`.
 READ_POINT = "read_point"
+# That for the `ListQuery`, if it was parsed before the caller was known.
+LIST_QUERY = "list_query"
 DELETED_RECORDS = {LOGS.name: DELETED_LOGS}
 
 
@@ -55,7 +57,8 @@ class SignInContext:
 
 def database_of(request: Request) -> Database:
     """Return the application's database, as the user of the request shares it with others."""
-    return request.app.state.database.for_user(user_of(request))
+    database: Database = request.app.state.database
+    return database.for_user(user_of(request)).with_prefetched(prefetch_of(request))
 
 
 def reading_database_of(request: Request) -> Database:
@@ -101,16 +104,40 @@ def no_parameters(request: Request) -> None:
         raise invalid(faults)
 
 
-def list_query_of(resource: Resource) -> Any:
-    """A dependency: the list query of `resource`."""
+@dataclass(frozen=True)
+class ListQueryReader:
+    """A dependency: the list query of `resource`.
 
-    def read(request: Request) -> ListQuery:
-        chosen, pairs = _with_deleted(request, resource)
+    With `can_prefetch`, the endpoint reads the page of this query and nothing before it.
+    """
+
+    resource: Resource
+    can_prefetch: bool = False
+
+    def __call__(self, request: Request) -> ListQuery:
+        """Return the query of a request; raises `Invalid`, or `Forbidden` if the caller may not see deleted records."""
+        parsed = request.scope.get(LIST_QUERY)
+        if parsed is not None:
+            return parsed
+        chosen, pairs = _with_deleted(request, self.resource)
         path = route_path_of(request.scope)
         scope = f"{path} deleted" if chosen.deleted else path
         return parse_list_query(chosen, pairs, time_context_of(request), fingerprint_scope=scope)
 
-    return Depends(read)
+    def read_early(self, request: Request) -> ListQuery | None:
+        """Return the query before the caller is known; None if it is invalid, or may not be allowed."""
+        if "deleted" in request.query_params:
+            return None
+        try:
+            query = request.scope[LIST_QUERY] = self(request)
+        except Problem:
+            return None
+        return query
+
+
+def list_query_of(resource: Resource, *, can_prefetch: bool = False) -> Any:
+    """A dependency: the list query of `resource`, as `ListQueryReader` reads it."""
+    return Depends(ListQueryReader(resource, can_prefetch))
 
 
 def export_of(resource: Resource, form: Format) -> Any:

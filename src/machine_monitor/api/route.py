@@ -23,9 +23,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from machine_monitor.api.access import action_of, authorize, denial_statuses, security_of
 from machine_monitor.api.bodies import read_body
-from machine_monitor.api.deps import READ_AFTER
+from machine_monitor.api.deps import READ_AFTER, ListQueryReader
 from machine_monitor.api.openapi.documents import problem_responses
-from machine_monitor.api.serving import uploads
+from machine_monitor.api.serving import conditional, uploads
 from machine_monitor.api.serving.proxies.root_path import route_path_of
 from machine_monitor.errors import (
     BadRequest,
@@ -84,10 +84,13 @@ class Route(APIRoute):
         others = {
             parameter.name: _resolver(parameter, self.path) for parameter in parameters if not _is_body(parameter)
         }
+        readers = (each for each in others.values() if isinstance(each, ListQueryReader) and each.can_prefetch)
+        reader = next(readers, None)
         body = next((parameter for parameter in parameters if _is_body(parameter)), None)
 
         async def respond(request: Request) -> Response:
-            await authorize(request, action)
+            prefetch = None if reader is None else conditional.prefetch_for(request, reader)
+            await authorize(request, action, prefetch)
             _check_url(request)
             arguments: dict[str, Any] = {}
             faults: list[Fault] = []

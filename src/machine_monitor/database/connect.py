@@ -15,7 +15,7 @@ from machine_monitor.database.batches import BatchWriter, Results, UnitOfWork
 from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.engines.engine import ConnectionLost
 from machine_monitor.database.read_point import END, ReadPoint
-from machine_monitor.database.statements import Statement, StatementCache
+from machine_monitor.database.statements import Prefetch, Statement, StatementCache
 from machine_monitor.database.streams import StreamPool
 from machine_monitor.database.transactions import PartialWriteError, Transaction
 from machine_monitor.errors import Conflict, DatabaseBusy, DatabaseFault, QueryTimeout
@@ -70,6 +70,7 @@ class Database:
         self._on_pending: Callable[[], object] | None = None
         self._user = SYSTEM
         self._read_point: ReadPoint | None = None
+        self._prefetch: Prefetch | None = None
 
     def allow_pending_entries(self, on_pending: Callable[[], object] | None) -> None:
         """Let transactions leave history entries pending (see `hash_chain`), or not any more if `on_pending` is None.
@@ -115,6 +116,15 @@ class Database:
         """Return this database with the same connections, whose queries a standby may answer."""
         return self._sharing(_read_point=point) if self.has_standby else self
 
+    def with_prefetched(self, prefetch: Prefetch | None) -> Self:
+        """Return this database with the same connections, which takes the rows of a query that has run already."""
+        return self._sharing(_prefetch=prefetch)
+
+    @property
+    def can_prefetch(self) -> bool:
+        """Whether `fetch_with` can save a round trip: lists are read from the server that authenticates."""
+        return self._driver.can_prefetch and not self.has_standby
+
     @property
     def position(self) -> str:
         """A position of the write-ahead log after all commits so far, for `ReadPoint`; empty without a standby."""
@@ -143,13 +153,30 @@ class Database:
         If the first column is the JSON of a record, the result may end after MAX_PAGE_BYTES: see `lists.fit_page`.
         """
         with self._error_translator:
-            rows = await self._fetch_from_standby(statement, values)
+            rows = None if self._prefetch is None else self._prefetch.take(statement, values)
+            if rows is None:
+                rows = await self._fetch_from_standby(statement, values)
             if rows is None:
                 rows = await self._driver.fetch_inline(statement, values)
             if rows is None:
                 async with self._readers.slot(self._user, WAIT_SECONDS):
                     rows = await self._driver.fetch(statement, values)
             return rows
+
+    async def fetch_with(self, statement: Statement, values: Mapping[str, Any], prefetch: Prefetch) -> list[Any] | None:
+        """Return the rows of a query that announces the state of the history, and run the prefetched one after it.
+
+        None if no reader is free for the user now, or the connection was lost: the query has to be asked alone.
+        """
+        if not self._readers.acquire_at_once(prefetch.user):
+            return None
+        try:
+            with self._error_translator:
+                return await self._driver.fetch_with(statement, values, prefetch)
+        except ConnectionLost:
+            return None
+        finally:
+            self._readers.release(prefetch.user)
 
     async def _fetch_from_standby(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
         if self._read_point is None:

@@ -43,6 +43,34 @@ class Statement:
         return [values[name] if name in values else constants[name] for name in self.names]
 
 
+class Prefetch:
+    """A query that is sent together with the authentication of its request, before the caller is known for certain.
+
+    The server runs it only if the credential is valid, and if the state of the history is not `known_state`, in which
+    the client or the cache has the response. `user` is who probably asks: they share the connections.
+    """
+
+    def __init__(self, user: str, statement: Statement, values: Mapping[str, Any], known_state: bytes) -> None:
+        self.user = user
+        self.statement = statement
+        self.values = values
+        self.known_state = known_state
+        self._outcome: list[Any] | Exception | None = None
+
+    def keep(self, outcome: list[Any] | Exception) -> None:
+        """Keep the rows of the query, or its error. Without rows, the server may not have run it."""
+        self._outcome = outcome or None
+
+    def take(self, statement: Statement, values: Mapping[str, Any]) -> list[Any] | None:
+        """Return the rows, once, if this is the query and there are any; raises its error."""
+        if statement is not self.statement or values != self.values:
+            return None
+        outcome, self._outcome = self._outcome, None
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
 class StatementCache:
     """An LRU cache of compiled statements. Calling it compiles the statement on a miss.
 

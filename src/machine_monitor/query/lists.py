@@ -106,6 +106,13 @@ def compile_list(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str,
     return list_statement(engine, key), values
 
 
+def find_bound(engine: Engine, query: ListQuery) -> tuple[Statement, dict[str, Any]] | None:
+    """Return the statement of a list query and its bind values, if it is compiled already."""
+    key, values = bind_list(engine, query)
+    statement = list_statement.find(engine, key)
+    return None if statement is None else (statement, values)
+
+
 def bind_list(engine: Engine, query: ListQuery) -> tuple[StatementKey, dict[str, Any]]:
     """Split a list query into the key of its statement and the bind values."""
     resource, cursor = query.resource, query.cursor

@@ -37,6 +37,7 @@ QUESTIONS = {
     "exclusions": f"/logs?count=exact&q={quote(' '.join(f'-{word}' for word in WORDS))}",
 }
 OPERATORS = ("gt", "lt", "gte", "lte", "ne")
+SIGN_IN_NAME = "sign-in of 1 MiB"
 SIGN_IN = json.dumps({"a": [1] * (MIB // 3 - 10)}, separators=(",", ":")).encode()
 
 
@@ -98,7 +99,7 @@ def test_the_worst_questions_of_one_user_do_not_stop_another(tmp_path, database_
     worst, asked = {}, 0
     with ForkedService(tmp_path, database_url=database_url) as service, HttpClient(service.port, OTHER) as http:
         alone = measure(http, extent(short=1, long=10))
-        for name, question in [*QUESTIONS.items(), ("sign-in of 1 MiB", None)]:
+        for name, question in [*QUESTIONS.items(), (SIGN_IN_NAME, None)]:
             load = [Load(service.port, question) for _ in range(CONNECTIONS)]
             for thread in load:
                 thread.start()
@@ -113,8 +114,9 @@ def test_the_worst_questions_of_one_user_do_not_stop_another(tmp_path, database_
             asked += sum(thread.responses for thread in load)
             assert sum(thread.failed for thread in load) == 0, name
     assert {name: ratio for name, ratio in worst.items() if ratio > most} == {}
+    sign_in = worst.pop(SIGN_IN_NAME)
     slowest = max(worst, key=worst.__getitem__)
-    record_counts(asked, slower_at_most=f"{worst[slowest]:.1f} times ({slowest})")
+    record_counts(asked, slower_at_most=f"{worst[slowest]:.1f} times ({slowest}), by sign-ins {sign_in:.1f}")
 
 
 @pytest.mark.proof(f"{TAKERS} clients read nothing of pages of 8 MiB")

@@ -12,6 +12,8 @@ DESCRIPTION = """\
 Sign in with `POST /session` (a cookie), or create a token in the console or with `mm token add` and send it as
 `Authorization: Bearer <token>`. An error is `application/problem+json`, and says what was expected. A list has pages:
 follow `next` or the `Link` header. Send a record's `ETag` as `If-Match` to change the version that you have read.
+If a response has the header `X-Read-After`, send it with your next reads: a standby server that is behind then does not
+answer them.
 """
 TAGS = {
     "logs": "Interventions: a breakdown, a repair, a check.",

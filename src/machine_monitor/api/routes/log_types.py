@@ -32,7 +32,7 @@ router = create_router("log types")
 
 @router.get("/log-types", dependencies=[needs(READ)], **list_operation(LOG_TYPES))
 async def list_log_types(
-    request: Request, query: Annotated[ListQuery, list_query_of(LOG_TYPES)], database: ReadDb
+    request: Request, query: Annotated[ListQuery, list_query_of(LOG_TYPES, can_prefetch=True)], database: ReadDb
 ) -> Response:
     """List log types."""
     return await conditional.respond_with_page(request, query, lambda: lists.fetch(database, query))

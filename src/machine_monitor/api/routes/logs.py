@@ -54,7 +54,9 @@ router = create_router("logs")
 
 
 @router.get("/logs", dependencies=[needs(READ)], **list_operation(LOGS))
-async def list_logs(request: Request, query: Annotated[ListQuery, list_query_of(LOGS)], database: ReadDb) -> Response:
+async def list_logs(
+    request: Request, query: Annotated[ListQuery, list_query_of(LOGS, can_prefetch=True)], database: ReadDb
+) -> Response:
     """List interventions.
 
     The newest come first. Filter by any field of the log and of its machine, type and user; search

@@ -39,7 +39,7 @@ LABEL_RESPONSES = {200: {"content": {SVG: {"schema": {"type": "string"}}}}, **pr
 
 @router.get("/machines", dependencies=[needs(READ)], **list_operation(MACHINES))
 async def list_machines(
-    request: Request, query: Annotated[ListQuery, list_query_of(MACHINES)], database: ReadDb
+    request: Request, query: Annotated[ListQuery, list_query_of(MACHINES, can_prefetch=True)], database: ReadDb
 ) -> Response:
     """List machines. Filter by any field, search with `q`, sort, page with cursors."""
     return await conditional.respond_with_page(request, query, lambda: lists.fetch(database, query))

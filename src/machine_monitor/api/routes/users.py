@@ -31,7 +31,9 @@ router = create_router("users")
 
 
 @router.get("/users", dependencies=[needs(READ)], **list_operation(USERS))
-async def list_users(request: Request, query: Annotated[ListQuery, list_query_of(USERS)], database: Db) -> Response:
+async def list_users(
+    request: Request, query: Annotated[ListQuery, list_query_of(USERS, can_prefetch=True)], database: Db
+) -> Response:
     """List users."""
     return await conditional.respond_with_page(request, query, lambda: lists.fetch(database, query))
 

@@ -15,13 +15,17 @@ from typing import NamedTuple
 from fastapi import Request, Response
 
 from machine_monitor.api import responses
-from machine_monitor.api.access import caller_of, history_state_of
-from machine_monitor.api.deps import is_current
+from machine_monitor.api.access import caller_of, history_state_of, last_authenticated, user_of
+from machine_monitor.api.deps import ListQueryReader, is_current
 from machine_monitor.api.serving.compression import accepts_gzip
 from machine_monitor.api.streaming import FinishedResponse
+from machine_monitor.database.connect import Database
+from machine_monitor.database.statements import Prefetch
+from machine_monitor.query import lists
 from machine_monitor.query.language.parser import ListQuery
 from machine_monitor.query.language.summaries import FacetsQuery, StatsQuery
 from machine_monitor.query.lists import Page
+from machine_monitor.services.access.authentication import Authenticated
 from machine_monitor.services.records.preconditions import parse_entity_tags
 
 # Larger bodies are not cached: few clients ask for the same one.
@@ -77,6 +81,18 @@ class _PreparedResponse(FinishedResponse):
         """Nothing to do: the bytes are as the client wants them."""
 
 
+def prefetch_for(request: Request, reader: ListQueryReader) -> Prefetch | None:
+    """Return the query of the page that the request asks for, if it can be sent together with the authentication."""
+    database: Database = request.app.state.database
+    last = last_authenticated(request) if database.can_prefetch else None
+    query = reader.read_early(request) if last is not None else None
+    bound = lists.find_bound(database.engine, query) if query is not None else None
+    if last is None or query is None or bound is None:
+        return None
+    is_known = not query.depends_on_now and _find(request, last.history_state, _tag(request, last)) is not None
+    return Prefetch(user_of(request, last.caller), *bound, last.history_state if is_known else b"")
+
+
 async def respond_with_page(request: Request, query: ListQuery, fetch: Callable[[], Awaitable[Page]]) -> Response:
     """Respond with the page of a list that `fetch` reads; see `respond`."""
 
@@ -103,27 +119,34 @@ async def respond(request: Request, make: Callable[[], Awaitable[FinishedRespons
     Call this after everything that may refuse the request. The response must not depend on the current time.
     """
     history_state = history_state_of(request)
-    tag = f'"{_digest(request, history_state)}"'
+    tag = _tag(request, Authenticated(caller_of(request), history_state))
+    found = _find(request, history_state, tag)
+    if found is not None:
+        return found
+    response = await make()
+    if not is_current(request):
+        # A standby was behind: the response belongs to an earlier state.
+        return response
+    response.headers["ETag"] = f"W/{tag}"
+    await response.compress(request.scope)
+    made = CachedResponse(bytes(response.body), response.raw_headers)
+    cache: ResponseCache = request.app.state.response_cache
+    cache.add(history_state, (tag, accepts_gzip(request.scope)), made)
+    return _PreparedResponse(made)
+
+
+def _find(request: Request, history_state: bytes, tag: str) -> Response | None:
+    """Return 304 if the client has the response with this tag, or the cached one, which was made in this state."""
     if tag in parse_entity_tags(",".join(request.headers.getlist("if-none-match"))):
         return Response(status_code=304, headers={"ETag": f"W/{tag}", "Vary": "Accept-Encoding"})
     cache: ResponseCache = request.app.state.response_cache
-    key = tag, accepts_gzip(request.scope)
-    cached = cache.find(history_state, key)
-    if cached is None:
-        response = await make()
-        if not is_current(request):
-            # A standby was behind: the response belongs to an earlier state.
-            return response
-        response.headers["ETag"] = f"W/{tag}"
-        await response.compress(request.scope)
-        cached = CachedResponse(bytes(response.body), response.raw_headers)
-        cache.add(history_state, key, cached)
-    return _PreparedResponse(cached)
+    cached = cache.find(history_state, (tag, accepts_gzip(request.scope)))
+    return None if cached is None else _PreparedResponse(cached)
 
 
-def _digest(request: Request, history_state: bytes) -> str:
+def _tag(request: Request, authenticated: Authenticated) -> str:
     """Hash all that a response depends on: the state, the program and its zone, the caller's rights, and the URL."""
-    caller, scope = caller_of(request), request.scope
+    (caller, history_state), scope = authenticated, request.scope
     parts = [
         history_state.hex(),
         VERSION,
@@ -133,4 +156,5 @@ def _digest(request: Request, history_state: bytes) -> str:
         scope["path"],
         scope["query_string"].decode("latin-1"),
     ]
-    return sha256("\n".join(parts).encode()).hexdigest()[:32]
+    digest = sha256("\n".join(parts).encode()).hexdigest()
+    return f'"{digest[:32]}"'

@@ -22,7 +22,7 @@ from opentelemetry.trace import SpanKind
 
 from machine_monitor.api.serving.logs import AccessLog, current_trace_id
 from machine_monitor.database.connect import Database
-from machine_monitor.database.statements import Statement
+from machine_monitor.database.statements import Prefetch, Statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import BadSetting
 
@@ -106,6 +106,11 @@ class TracedDatabase(Database):
         """Make a span from the wait for a connection to the last row."""
         with self._span(_summary(statement.sql)):
             return await super().fetch(statement, values)
+
+    async def fetch_with(self, statement: Statement, values: Mapping[str, Any], prefetch: Prefetch) -> list[Any] | None:
+        """Make one span of both queries."""
+        with self._span(_summary(f"{statement.sql} {prefetch.statement.sql}")):
+            return await super().fetch_with(statement, values, prefetch)
 
     async def read(self, unit: Callable[[Transaction], T]) -> T:
         """Make a span from the wait for a connection to the result."""

@@ -216,6 +216,10 @@ class Engine(ABC):
     def history_state(self) -> ColumnElement:
         """Return the SQL for bytes that name the state of all records: each change of the history changes them."""
 
+    def announce_history_state(self) -> ColumnElement:
+        """As `history_state`; a query of a `Prefetch` that is sent together with this one sees that it has a row."""
+        return self.history_state()
+
     @abstractmethod
     def try_advisory_lock(self, cursor: Any, name: str) -> Callable[[], bool]:
         """Take this lock until the transaction ends, as `execute_later` does; False if another transaction holds it."""

@@ -1,10 +1,11 @@
 """Authenticate requests, without a cache, so that a revoked token stops working at once.
 
 Requests that come at the same time with the same credential share a statement, which begins after each of them came.
+To PostgreSQL, a few requests at a time send the query of their page together with that statement, in one round trip.
+See docs/internals/sessions-and-tokens.md.
 """
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from machine_monitor.database.connect import Database
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.engines.engine import DatabaseReadOnly
 from machine_monitor.database.kinds import INTEGER, TIME
-from machine_monitor.database.statements import Statement, compile_statement
+from machine_monitor.database.statements import Prefetch, Statement, compile_statement
 from machine_monitor.errors import Unauthenticated
 from machine_monitor.models import USERS
 from machine_monitor.models.accounts import CREDENTIALS, SESSIONS, TOKENS
@@ -31,6 +32,8 @@ from machine_monitor.services.accounts.time_bounds import latest_start
 
 # Last-used times are updated at most once a minute, because each update is a write.
 LAST_USED_RESOLUTION = timedelta(minutes=1)
+# For so many credentials, the callers of their last requests are kept.
+KEPT_CALLERS = 1_000
 # Callers without credentials: read-only (MM_ANONYMOUS=read), and full access (`--open`, before the first account).
 ANONYMOUS_READER = Caller(None, Role.VIEWER, Scope.READ, "anonymous")
 OPEN_ACCESS = Caller(None, Role.ADMIN, Scope.ADMIN, "anonymous")
@@ -55,34 +58,49 @@ class Authenticator:
         self._open = settings.open
         self._touches: dict[Any, asyncio.Task[None]] = {}
         self._queries: SharedQueries[list[Any]] = SharedQueries()
+        self._last: dict[str, Authenticated] = {}
 
-    async def authenticate_token(self, text: str, *, is_use: bool = True) -> Authenticated:
+    def last_authenticated(self, credential: str) -> Authenticated | None:
+        """Return the result of the last request of this process with this token or session cookie.
+
+        Only for guesses: the credential may have ended since.
+        """
+        return self._last.get(generated_secrets.digest(credential))
+
+    async def authenticate_token(
+        self, text: str, *, is_use: bool = True, prefetch: Prefetch | None = None
+    ) -> Authenticated:
         """Return the caller with this API token (bearer token); `is_use` updates the token's time of last use."""
         parsed = generated_secrets.parse_token(text)
         if parsed is None:
             raise Unauthenticated
         identity, secret = parsed
-        rows = await self._fetch(_token(self._database.engine), "id", identity, _token_times)
-        if not rows or not hmac.compare_digest(rows[0][0], generated_secrets.digest(secret)):
-            raise Unauthenticated
-        _, user, role, scope, is_recent, history_state = rows[0]
+        which = {"id": identity, "digest": generated_secrets.digest(secret)}
+        rows = await self._fetch(_token(self._database.engine), which, _token_times, prefetch)
+        if not rows:
+            raise self._refuse(text)
+        user, role, scope, is_recent, history_state = rows[0]
         if is_use and not is_recent:
             values = {"which": identity, "at": self._at(instants.now())}
             self._touch_last_used(_last_used_statement(self._database.engine), values)
-        return _authenticated(Caller(user, Role(role), Scope(scope), "token", token=identity), history_state)
+        caller = Caller(user, Role(role), Scope(scope), "token", token=identity)
+        return self._keep(text, _authenticated(caller, history_state))
 
-    async def authenticate_session(self, secret: str, *, is_use: bool = True) -> Authenticated:
+    async def authenticate_session(
+        self, secret: str, *, is_use: bool = True, prefetch: Prefetch | None = None
+    ) -> Authenticated:
         """Return the caller with this session cookie; `is_use` extends the session."""
         digest = generated_secrets.digest(secret)
-        rows = await self._fetch(_session(self._database.engine), "digest", digest, _session_times)
+        rows = await self._fetch(_session(self._database.engine), {"digest": digest}, _session_times, prefetch)
         if not rows:
-            raise Unauthenticated
+            raise self._refuse(secret)
         user, role, is_recent, history_state = rows[0]
         if is_use and not is_recent:
             values = {"which": digest, "at": self._at(instants.now())}
             self._touch_last_used(_seen(self._database.engine), values)
         csrf_token = generated_secrets.csrf_token(secret)
-        return _authenticated(Caller(user, Role(role), Scope.ADMIN, "session", digest, csrf_token), history_state)
+        caller = Caller(user, Role(role), Scope.ADMIN, "session", digest, csrf_token)
+        return self._keep(secret, _authenticated(caller, history_state))
 
     async def authenticate_anonymous(self) -> Authenticated:
         """Return the caller without credentials: full access with `--open` until an account exists, else read-only.
@@ -104,16 +122,39 @@ class Authenticator:
         await asyncio.gather(*self._touches.values())
 
     async def _fetch(
-        self, statement: Statement, name: str, which: Any, times_at: Callable[[datetime], Mapping[str, datetime]]
+        self,
+        statement: Statement,
+        which: Mapping[str, Any],
+        times_at: Callable[[datetime], Mapping[str, datetime]],
+        prefetch: Prefetch | None,
     ) -> list[Any]:
-        """Return the rows of the credential that has the value `which` in the parameter `name`."""
+        """Return the rows of the credential with these values."""
 
-        async def query() -> list[Any]:
+        def values() -> dict[str, Any]:
             # The times are those of the query, which may begin later than the first request that shares it came.
-            times = {time: self._at(at) for time, at in times_at(instants.now()).items()}
-            return await self._database.fetch(statement, {name: which, **times})
+            return {**which, **{name: self._at(at) for name, at in times_at(instants.now()).items()}}
 
-        return await self._queries.fetch((name, which), query)
+        key = tuple(which.items())
+        # While a query for this credential alone is running, sharing the next one takes fewer statements.
+        if prefetch is not None and not self._queries.is_running(key):
+            rows = await self._database.fetch_with(statement, values(), prefetch)
+            if rows is not None:
+                return rows
+        return await self._queries.fetch(key, lambda: self._database.fetch(statement, values()))
+
+    def _keep(self, credential: str, authenticated: Authenticated) -> Authenticated:
+        """Keep the last result of a credential, and forget that of another one if there are too many."""
+        key = generated_secrets.digest(credential)
+        self._last.pop(key, None)
+        self._last[key] = authenticated
+        if len(self._last) > KEPT_CALLERS:
+            del self._last[next(iter(self._last))]
+        return authenticated
+
+    def _refuse(self, credential: str) -> Unauthenticated:
+        """Forget the last result of a credential that is not valid; return the problem to raise."""
+        self._last.pop(generated_secrets.digest(credential), None)
+        return Unauthenticated()
 
     def _at(self, instant: datetime) -> Any:
         return self._database.engine.to_db(instants.format_instant(instant), TIME)
@@ -157,17 +198,19 @@ def anonymous_statement(engine: Engine) -> Statement:
 
 @cache
 def _token(engine: Engine) -> Statement:
-    """Compile the query for a valid token by its number.
+    """Compile the query for a valid token by its number and the digest of its secret.
 
-    Rows: (digest, user, role, scope, whether the last use is recent, state of the history).
+    Rows: (user, role, scope, whether the last use is recent, state of the history).
     """
     tokens, users = TOKENS.table, USERS.table
     times = {name: bindparam(name, type_=TIME.column_type) for name in ("now", "recent", "latest")}
     is_recent = tokens.c.last_used_at.between(times["recent"], times["latest"])
-    query = select(tokens.c.digest, users.c.trigram, users.c.role, tokens.c.scope, is_recent, engine.history_state())
+    state = engine.announce_history_state()
+    query = select(users.c.trigram, users.c.role, tokens.c.scope, is_recent, state)
     query = query.join_from(tokens, users, tokens.c.user == users.c.trigram)
     by_number = tokens.c.id == bindparam("id", type_=INTEGER.column_type)
-    is_valid = [tokens.c.expires_at > times["now"], tokens.c.created_at <= times["latest"], users.c.active]
+    is_valid = [tokens.c.digest == bindparam("digest", type_=tokens.c.digest.type)]
+    is_valid += [tokens.c.expires_at > times["now"], tokens.c.created_at <= times["latest"], users.c.active]
     return compile_statement(engine, query.where(by_number, *is_valid))
 
 
@@ -179,7 +222,8 @@ def _session(engine: Engine) -> Statement:
     """
     sessions, users = SESSIONS, USERS.table
     times = {name: bindparam(name, type_=TIME.column_type) for name in ("idle", "oldest", "recent", "latest")}
-    query = select(users.c.trigram, users.c.role, sessions.c.seen_at > times["recent"], engine.history_state())
+    state = engine.announce_history_state()
+    query = select(users.c.trigram, users.c.role, sessions.c.seen_at > times["recent"], state)
     query = query.join_from(sessions, users, sessions.c.user == users.c.trigram)
     is_unexpired = [sessions.c.seen_at > times["idle"], sessions.c.created_at > times["oldest"], users.c.active]
     # A session that was begun or used while the clock was ahead would otherwise last until the clock gets there.

@@ -20,6 +20,10 @@ class SharedQueries(Generic[T]):
         self._running: dict[Hashable, asyncio.Future[None]] = {}
         self._next: dict[Hashable, asyncio.Task[T]] = {}
 
+    def is_running(self, key: Hashable) -> bool:
+        """Whether a query for this key is running."""
+        return key in self._running
+
     async def fetch(self, key: Hashable, query: Callable[[], Awaitable[T]]) -> T:
         """Return the result of a query for this key, which begins now or later; raises its error."""
         if key not in self._next:

