@@ -4,16 +4,19 @@ import asyncio
 import sqlite3
 import threading
 import time
+from functools import partial
 
 import pytest
 
 from machine_monitor.database import batches
 from machine_monitor.database.connect import Database, SerializationConflict
-from machine_monitor.errors import DatabaseBusy, StorageFull
+from machine_monitor.errors import DatabaseBusy, NotFound, StorageFull, UnknownMachine
 from machine_monitor.fairness import FairSemaphore
 from machine_monitor.models import LOGS, MACHINES
+from machine_monitor.models.log import LogCreate
 from machine_monitor.models.machine import MachineCreate, MachineUpdate
 from machine_monitor.services import records
+from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.audit.history import ChangeContext
 
 
@@ -265,3 +268,31 @@ async def test_waiting_writes_are_resolved_when_the_database_closes(sqlite_datab
     await database.close()
     outcomes = await asyncio.wait_for(asyncio.gather(slow, waiting, return_exceptions=True), 5)
     assert type(outcomes[1]) is DatabaseBusy
+
+
+def test_lookups_that_are_sent_early_do_not_outlive_a_change(database_url):
+    """All units of a batch look up before the first one runs. What an earlier unit changes, a later one sees."""
+    database, context = Database(database_url), ChangeContext("test", role=Role.ADMIN)
+
+    def add_log(machine):
+        body = LogCreate(machine=machine, type="info")
+        look_up = partial(records.look_up_references, resource=LOGS, body=body, user=None)
+        return batches.PreparedUnit(lambda tx: records.create(tx, LOGS, body, context), look_up)
+
+    def add_machine(name):
+        return lambda tx: records.create(tx, MACHINES, MachineCreate(name=name), context)
+
+    def rename_machine(name, new):
+        target = records.Target(MACHINES, name)
+        return lambda tx: records.update(tx, target, MachineUpdate(name=new), context)
+
+    units = [
+        *(add_log("Saw"), add_machine("Saw"), add_log("Saw")),
+        *(rename_machine("Saw", "Press"), add_log("Saw"), add_log("Press")),
+        lambda tx: records.delete(tx, records.Target(LOGS, "no uuid"), context),
+        add_log("Press"),
+    ]
+    errors = [type(error) for _, error in database._transact_batch(units)]
+    database.close_writer()
+    none = type(None)
+    assert errors == [UnknownMachine, none, none, none, UnknownMachine, none, NotFound, none]

@@ -5,6 +5,7 @@ import itertools
 import tempfile
 import uuid
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,15 @@ async def test_writes_that_share_a_commit_share_their_round_trips(client, proxy)
     """The first log is a batch of its own. Each batch has BEGIN, what the logs refer to, the logs with the counters,
     and the history with COMMIT; and there are two checks of the token."""
     assert await trips(proxy, *[lambda: client.post("/logs", json=LOG)] * 16) <= 2 * 4 + 2
+
+
+async def test_logs_of_different_machines_share_round_trips_too(client, proxy):
+    """All units of a batch send their lookups before the first one runs."""
+    machines = [f"Press {number}" for number in range(16)]
+    for machine in machines:
+        assert (await client.put(f"/machines/{machine}", json={})).status_code == 201
+    posts = [partial(client.post, "/logs", json={**LOG, "machine": machine}) for machine in machines]
+    assert await trips(proxy, *posts) <= 2 * 4 + 2
 
 
 async def test_pages_at_once_share_the_check_of_their_token(client, proxy):

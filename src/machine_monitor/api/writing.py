@@ -159,7 +159,8 @@ class IdempotentWriteContext(WriteContext):
         async def write() -> Response:
             if self.idempotency_key is None:
                 # The record is used after the commit, which saves a round trip: see `WriteResult`.
-                return responses.write_response(path, await self.database.write(create))
+                look_up = partial(records.look_up_references, resource=resource, body=body, user=self.caller.user)
+                return responses.write_response(path, await self.database.write(create, look_up=look_up))
             return await self._run_once(lambda tx: responses.stored_write_response(path, create(tx)))
 
         return await self._with_files(files, write)

@@ -11,6 +11,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,18 @@ UnitOfWork = Callable[[Any], Any]
 Future = asyncio.Future[Any]
 # One (result, error) pair per unit of work.
 Results = Sequence[tuple[Any, BaseException | None]]
+
+
+@dataclass(frozen=True)
+class PreparedUnit:
+    """A unit of work, and what it looks up: in a batch, all units send their lookups before the first one runs."""
+
+    run: UnitOfWork
+    look_up: Callable[[Any], object]
+
+    def __call__(self, tx: Any) -> Any:
+        """Run the unit."""
+        return self.run(tx)
 
 
 class BatchWriter:

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from machine_monitor.database import database_urls, schema
-from machine_monitor.database.batches import BatchWriter, Results, UnitOfWork
+from machine_monitor.database.batches import BatchWriter, PreparedUnit, Results, UnitOfWork
 from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.engines.engine import ConnectionLost
 from machine_monitor.database.read_point import END, ReadPoint
@@ -210,12 +210,18 @@ class Database:
         """
         return self._streams.iterate(self._user, self._chunks(statement, values, transform))
 
-    async def write(self, unit: Callable[[Transaction], T], records: int = 1) -> T:
+    async def write(
+        self,
+        unit: Callable[[Transaction], T],
+        records: int = 1,
+        look_up: Callable[[Transaction], object] | None = None,
+    ) -> T:
         """Run a unit of work on the writer thread; on return it is durable. `records` is how many it writes.
 
-        Waiting units share one transaction (group commit), but each has its own result or error.
+        Waiting units share one transaction (group commit), but each has its own result or error. `look_up` may be
+        called before: what it does with `execute_later`, all units do in one round trip.
         """
-        return await self._batches.submit(unit, self._user, records)
+        return await self._batches.submit(PreparedUnit(unit, look_up) if look_up else unit, self._user, records)
 
     def transact(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work in its own transaction, in this thread; any error rolls it back."""
@@ -315,6 +321,10 @@ class Database:
     def _transact_together(self, units: Sequence[UnitOfWork], *, savepoints: bool) -> Results:
         with self._error_translator, self._write_transaction(len(units)) as tx:
             results = []
+            if not savepoints:
+                for unit in units:
+                    if isinstance(unit, PreparedUnit):
+                        unit.look_up(tx)
             for unit in units:
                 result, error = _result_of(self._transact_nested, tx, unit, savepoints)
                 if error is not None and (isinstance(error, PartialWriteError) or not tx.is_open):

@@ -33,6 +33,18 @@ class PartialWriteError(Exception):
     """A unit failed after it had written something, and there is no savepoint to roll back to."""
 
 
+@dataclass
+class Lookup:
+    """A query for one row, which `execute_later` has been given."""
+
+    rows: Callable[[], list[Any]]
+
+    @cached_property
+    def row(self) -> Any:
+        """The row, or None."""
+        return next(iter(self.rows()), None)
+
+
 @dataclass(frozen=True)
 class Transaction:
     """A database transaction. Units of work run in it; their statements commit together or not at all."""
@@ -45,8 +57,8 @@ class Transaction:
     may_leave_pending: bool = False
     # Those that it has left.
     left_pending: list[Any] = field(default_factory=list)
-    # What its units have looked up and locked; `services/records/storage` clears it when it changes such a record.
-    lookups: dict[Any, Any] = field(default_factory=dict)
+    # What its units look up and lock; `services/records/storage` clears it when it changes such a record.
+    lookups: dict[Any, Lookup] = field(default_factory=dict)
     _deferred: "dict[Callable[[Transaction, list[Any]], None], list[Any]]" = field(default_factory=dict)
     _run_last: "set[Callable[[Transaction, list[Any]], None]]" = field(default_factory=set)
     _last_ids: dict[str, int] = field(default_factory=dict)
@@ -218,8 +230,9 @@ class Transaction:
                 raise PartialWriteError from error
             self._deferred.clear()
             self._deferred.update(before)
-            # A savepoint that is rolled back gives up the locks of its unit.
-            self.lookups.clear()
+            if savepoint:
+                # A savepoint that is rolled back gives up the locks of its unit.
+                self.lookups.clear()
             raise
 
 

@@ -117,7 +117,12 @@ class TracedDatabase(Database):
         with self._span("read"):
             return await super().read(unit)
 
-    async def write(self, unit: Callable[[Transaction], T], records: int = 1) -> T:
+    async def write(
+        self,
+        unit: Callable[[Transaction], T],
+        records: int = 1,
+        look_up: Callable[[Transaction], object] | None = None,
+    ) -> T:
         """Make a span from the wait for a batch to the commit, and one below it while the unit runs."""
         with self._span("write"):
             parent = context.get_current()
@@ -126,7 +131,7 @@ class TracedDatabase(Database):
                 with self._span("unit of work", parent):
                     return unit(tx)
 
-            return await super().write(traced_unit, records)
+            return await super().write(traced_unit, records, look_up)
 
     def stream(
         self, statement: Statement, values: Mapping[str, Any], transform: Callable[[Iterable[list[Any]]], Iterable[T]]

@@ -112,6 +112,14 @@ def create(
     return result_of(tx, insert(tx, resource, {**values, **managed}, context), created=True)
 
 
+def look_up_references(tx: Transaction, resource: Resource, body: Schema, user: str | None) -> None:
+    """Begin the lookups of `create`, whose default author is `user`, without waiting for their results."""
+    names = {name: getattr(body, name) for name in resource.references}
+    if resource.author and resource.author not in body.model_fields_set:
+        names[resource.author] = user
+    references.look_up(tx, resource, names)
+
+
 def replace(tx: Transaction, target: Target, body: Schema, context: ChangeContext) -> WriteResult:
     """Replace the record (PUT), or create it if it does not exist."""
     given = body.model_dump(mode="json", exclude_unset=True)

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, bindparam, literal_column, select, true, u
 from machine_monitor.database.engines import Engine
 from machine_monitor.database.kinds import INTEGER, TIME
 from machine_monitor.database.statements import Statement, compile_statement
-from machine_monitor.database.transactions import Transaction
+from machine_monitor.database.transactions import Lookup, Transaction
 from machine_monitor.errors import Fault, invalid
 from machine_monitor.query.schema import Reference, Referrer, Resource
 from machine_monitor.query.sql.documents import all_records
@@ -54,13 +54,13 @@ def resolve(
     found, faults = ResolvedReferences(), []
     unknown = {} if unknown is None else unknown
     changed = {name: values[name] for name in resource.references if before is None or values[name] != before[name]}
-    _look_up(tx, resource, changed)
+    look_up(tx, resource, changed)
     for name, value in changed.items():
         related = resource.references[name]
         if value is None:
             found.columns[related.on] = None
             continue
-        row = tx.lookups[related, value]
+        row = tx.lookups[related, value].row
         if row is None:
             faults.append(_unknown_name_fault(tx, name, related.resource, value, unknown))
         elif before is None and not row[2]:
@@ -72,18 +72,16 @@ def resolve(
     return found
 
 
-def _look_up(tx: Transaction, resource: Resource, names: Mapping[str, Any]) -> None:
-    """Look up the records of these names, all in one round trip, unless the transaction has looked them up.
+def look_up(tx: Transaction, resource: Resource, names: Mapping[str, Any]) -> None:
+    """Look up the records of these names, later in the sense of `execute_later`, unless the transaction has done so.
 
     It then knows of each: (column value, stored name, is active), or None if no such record exists.
     """
-    lookups = {}
     for name, value in names.items():
         related = resource.references[name]
         if value is not None and (related, value) not in tx.lookups:
             key = {"key": related.resource.lookup_key_of(value)}
-            lookups[related, value] = tx.execute_later(_lookup_statement(tx.engine, related), key)
-    tx.lookups.update({looked_up: next(iter(rows()), None) for looked_up, rows in lookups.items()})
+            tx.lookups[related, value] = Lookup(tx.execute_later(_lookup_statement(tx.engine, related), key))
 
 
 def refuse_if_in_use(tx: Transaction, stored: StoredRecord) -> None:
