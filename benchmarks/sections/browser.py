@@ -47,7 +47,7 @@ def measure(options: Options) -> dict[str, Any]:
     if not (console.FOLDER / "index.html").is_file():
         raise MeasurementError("requires the console: run `make console`")
     path = build.sqlite_file(options, rows)
-    words = [word for word in (QueryGenerator(path).a_word() for _ in range(4 * WORDS)) if len(word) > 2][:WORDS]
+    words = [word for word in (QueryGenerator(path).random_word() for _ in range(4 * WORDS)) if len(word) > 2][:WORDS]
     with servers.running(servers.product(f"sqlite:///{path}")) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         address = f"http://127.0.0.1:{server.port}/ui/"
