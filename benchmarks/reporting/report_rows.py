@@ -249,7 +249,7 @@ RELIABILITY = {
 DISTANCE: dict[str, tuple[str, float]] = {
     "page": ("page of 50 newest", 0),
     "post": ("POST", 0),
-    "post_32": ("POST, 32 clients", 1 / 3),
+    "post_together": ("POST, 32 clients", 1 / 3),
 }
 ROWS = {
     "reads": _reads,

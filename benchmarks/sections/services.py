@@ -50,10 +50,9 @@ def _measure_distance(options: Options, url: str) -> dict[str, Any]:
     kinds = {
         "page": (1, [get(NEWEST)]),
         "post": (1, posts),
-        f"post_{2 * WRITERS}": (2 * WRITERS, posts),
+        "post_together": (2 * WRITERS, posts),
     }
     with ExitStack() as stack:
-        # The proxy is ready as soon as it accepts connections: the first service waits for it.
         distant = stack.enter_context(_distant(url))
         running = {
             "near": [stack.enter_context(servers.running(servers.product(url)))],

@@ -277,7 +277,7 @@ def test_lookups_that_are_sent_early_do_not_outlive_a_change(database_url):
     def add_log(machine):
         body = LogCreate(machine=machine, type="info")
         look_up = partial(records.look_up_references, resource=LOGS, body=body, user=None)
-        return batches.PreparedUnit(lambda tx: records.create(tx, LOGS, body, context), look_up)
+        return batches.UnitWithLookups(lambda tx: records.create(tx, LOGS, body, context), look_up)
 
     def add_machine(name):
         return lambda tx: records.create(tx, MACHINES, MachineCreate(name=name), context)

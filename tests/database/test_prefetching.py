@@ -39,7 +39,7 @@ def bearer(url, user):
 
 @pytest.fixture
 async def admin(postgresql_database_url):
-    """A client with the token of an admin, who has recorded 100 logs."""
+    """A client with the token of an admin; 100 logs are recorded."""
     settings = Settings(database_url=postgresql_database_url)
     async with serving(settings) as anybody:
         for user, role in (("ADM", "admin"), ("ABC", "supervisor")):
@@ -67,14 +67,14 @@ async def client(postgresql_database_url, admin):  # noqa: ARG001 -- the logs ha
 
 @pytest.fixture
 def prefetched(monkeypatch):
-    """What `fetch_with` has returned."""
-    outcomes, fetch_with = [], Database.fetch_with
+    """What `fetch_and_prefetch` has returned."""
+    outcomes, fetch_and_prefetch = [], Database.fetch_and_prefetch
 
     async def recording(self, *arguments):
-        outcomes.append(await fetch_with(self, *arguments))
+        outcomes.append(await fetch_and_prefetch(self, *arguments))
         return outcomes[-1]
 
-    monkeypatch.setattr(Database, "fetch_with", recording)
+    monkeypatch.setattr(Database, "fetch_and_prefetch", recording)
     return outcomes
 
 

@@ -111,7 +111,7 @@ async def test_logs_of_different_machines_share_round_trips_too(client, proxy):
 
 
 async def test_pages_at_once_share_the_check_of_their_token(client, proxy):
-    """These are: the pages, and twice the token, for those who find no free connection."""
+    """These are: the pages, and twice the token, for requests that find no free connection."""
     numbers = itertools.count()
     assert (await client.post("/logs", json=LOG)).status_code == 201
     assert await trips(proxy, *[lambda: client.get(f"/logs?comment__ne={next(numbers)}")] * 16) <= 16 + 2

@@ -155,7 +155,7 @@ async def authorize(request: Request, action: Action, prefetch: Prefetch | None 
 
 
 def last_authenticated(request: Request) -> Authenticated | None:
-    """Return who the caller probably is: the one who had the request's credential in its last request.
+    """Return the probable caller: that of the last request with the same credential.
 
     Only for guesses: the credential may have ended since.
     """

@@ -33,7 +33,7 @@ Results = Sequence[tuple[Any, BaseException | None]]
 
 
 @dataclass(frozen=True)
-class PreparedUnit:
+class UnitWithLookups:
     """A unit of work, and what it looks up: in a batch, all units send their lookups before the first one runs."""
 
     run: UnitOfWork

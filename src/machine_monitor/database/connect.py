@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from machine_monitor.database import database_urls, schema
-from machine_monitor.database.batches import BatchWriter, PreparedUnit, Results, UnitOfWork
+from machine_monitor.database.batches import BatchWriter, Results, UnitOfWork, UnitWithLookups
 from machine_monitor.database.database_urls import DatabaseUrl
 from machine_monitor.database.engines.engine import ConnectionLost
 from machine_monitor.database.read_point import END, ReadPoint
@@ -122,7 +122,7 @@ class Database:
 
     @property
     def can_prefetch(self) -> bool:
-        """Whether `fetch_with` can save a round trip: lists are read from the server that authenticates."""
+        """Whether `fetch_and_prefetch` can save a round trip: lists are read from the server that authenticates."""
         return self._driver.can_prefetch and not self.has_standby
 
     @property
@@ -163,7 +163,9 @@ class Database:
                     rows = await self._driver.fetch(statement, values)
             return rows
 
-    async def fetch_with(self, statement: Statement, values: Mapping[str, Any], prefetch: Prefetch) -> list[Any] | None:
+    async def fetch_and_prefetch(
+        self, statement: Statement, values: Mapping[str, Any], prefetch: Prefetch
+    ) -> list[Any] | None:
         """Return the rows of a query that announces the state of the history, and run the prefetched one after it.
 
         None if no reader is free for the user now, or the connection was lost: the query has to be asked alone.
@@ -172,7 +174,7 @@ class Database:
             return None
         try:
             with self._error_translator:
-                return await self._driver.fetch_with(statement, values, prefetch)
+                return await self._driver.fetch_and_prefetch(statement, values, prefetch)
         except ConnectionLost:
             return None
         finally:
@@ -221,7 +223,7 @@ class Database:
         Waiting units share one transaction (group commit), but each has its own result or error. `look_up` may be
         called before: what it does with `execute_later`, all units do in one round trip.
         """
-        return await self._batches.submit(PreparedUnit(unit, look_up) if look_up else unit, self._user, records)
+        return await self._batches.submit(UnitWithLookups(unit, look_up) if look_up else unit, self._user, records)
 
     def transact(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work in its own transaction, in this thread; any error rolls it back."""
@@ -323,7 +325,7 @@ class Database:
             results = []
             if not savepoints:
                 for unit in units:
-                    if isinstance(unit, PreparedUnit):
+                    if isinstance(unit, UnitWithLookups):
                         unit.look_up(tx)
             for unit in units:
                 result, error = _result_of(self._transact_nested, tx, unit, savepoints)

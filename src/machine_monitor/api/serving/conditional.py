@@ -85,9 +85,10 @@ def prefetch_for(request: Request, reader: ListQueryReader) -> Prefetch | None:
     """Return the query of the page that the request asks for, if it can be sent together with the authentication."""
     database: Database = request.app.state.database
     last = last_authenticated(request) if database.can_prefetch else None
-    query = reader.read_early(request) if last is not None else None
-    bound = lists.find_bound(database.engine, query) if query is not None else None
-    if last is None or query is None or bound is None:
+    if last is None or (query := reader.read_early(request)) is None:
+        return None
+    bound = lists.find_bound(database.engine, query)
+    if bound is None:
         return None
     is_known = not query.depends_on_now and _find(request, last.history_state, _tag(request, last)) is not None
     return Prefetch(user_of(request, last.caller), *bound, last.history_state if is_known else b"")

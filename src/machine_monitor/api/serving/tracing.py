@@ -107,10 +107,12 @@ class TracedDatabase(Database):
         with self._span(_summary(statement.sql)):
             return await super().fetch(statement, values)
 
-    async def fetch_with(self, statement: Statement, values: Mapping[str, Any], prefetch: Prefetch) -> list[Any] | None:
+    async def fetch_and_prefetch(
+        self, statement: Statement, values: Mapping[str, Any], prefetch: Prefetch
+    ) -> list[Any] | None:
         """Make one span of both queries."""
         with self._span(_summary(f"{statement.sql} {prefetch.statement.sql}")):
-            return await super().fetch_with(statement, values, prefetch)
+            return await super().fetch_and_prefetch(statement, values, prefetch)
 
     async def read(self, unit: Callable[[Transaction], T]) -> T:
         """Make a span from the wait for a connection to the result."""

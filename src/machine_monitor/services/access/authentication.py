@@ -32,7 +32,7 @@ from machine_monitor.services.accounts.time_bounds import latest_start
 
 # Last-used times are updated at most once a minute, because each update is a write.
 LAST_USED_RESOLUTION = timedelta(minutes=1)
-# For so many credentials, the callers of their last requests are kept.
+# How many credentials have their last result kept, for guesses.
 KEPT_CALLERS = 1_000
 # Callers without credentials: read-only (MM_ANONYMOUS=read), and full access (`--open`, before the first account).
 ANONYMOUS_READER = Caller(None, Role.VIEWER, Scope.READ, "anonymous")
@@ -137,13 +137,15 @@ class Authenticator:
         key = tuple(which.items())
         # While a query for this credential alone is running, sharing the next one takes fewer statements.
         if prefetch is not None and not self._queries.is_running(key):
-            rows = await self._database.fetch_with(statement, values(), prefetch)
+            rows = await self._database.fetch_and_prefetch(statement, values(), prefetch)
             if rows is not None:
                 return rows
         return await self._queries.fetch(key, lambda: self._database.fetch(statement, values()))
 
     def _keep(self, credential: str, authenticated: Authenticated) -> Authenticated:
-        """Keep the last result of a credential, and forget that of another one if there are too many."""
+        """Keep the last result of a credential if it is of use, and forget another one if there are too many."""
+        if not self._database.can_prefetch:
+            return authenticated
         key = generated_secrets.digest(credential)
         self._last.pop(key, None)
         self._last[key] = authenticated

@@ -133,7 +133,9 @@ class PostgresqlDriver:
             await cursor.execute(statement.sql, statement.bind(values), prepare=not statement.uses_fulltext)  # ty: ignore[invalid-argument-type] -- the text comes from the compiler
             return await cursor.fetchall()
 
-    async def fetch_with(self, statement: Statement, values: Mapping[str, Any], prefetch: Prefetch) -> list[Any]:
+    async def fetch_and_prefetch(
+        self, statement: Statement, values: Mapping[str, Any], prefetch: Prefetch
+    ) -> list[Any]:
         """Run a query that announces the state of the history, and the prefetched one, in one round trip.
 
         Return the rows of the first. `prefetch` keeps those of the second if there are any, or its error.
