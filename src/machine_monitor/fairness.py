@@ -5,8 +5,10 @@ See docs/internals/fair-sharing.md.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import asynccontextmanager
+from math import inf
+from time import monotonic
 from typing import Generic, TypeVar
 
 from machine_monitor.errors import DatabaseBusy, Problem
@@ -14,6 +16,8 @@ from machine_monitor.errors import DatabaseBusy, Problem
 T = TypeVar("T")
 # The user of work that no user asked for, such as an authentication or an update in the background.
 SYSTEM = ""
+# A user is alone if no other one has come for so long.
+ALONE_SECONDS = 1.0
 
 
 class FairQueue(Generic[T]):
@@ -57,6 +61,25 @@ class FairQueue(Generic[T]):
                 del self._items[user]
 
 
+class RecentUsers:
+    """Knows which user is alone: no other one has come for ALONE_SECONDS."""
+
+    def __init__(self) -> None:
+        # The times of two users are enough.
+        self._latest: Hashable = None
+        self._latest_at = self._other_at = -inf
+
+    def add(self, user: Hashable) -> None:
+        """Note that a user has come now."""
+        if user != self._latest:
+            self._latest, self._other_at = user, self._latest_at
+        self._latest_at = monotonic()
+
+    def is_alone(self, user: Hashable) -> bool:
+        """Whether no user but this one has come lately."""
+        return monotonic() - (self._other_at if user == self._latest else self._latest_at) >= ALONE_SECONDS
+
+
 class FairSemaphore:
     """A semaphore whose slots many users share.
 
@@ -76,6 +99,7 @@ class FairSemaphore:
         # The sum of what the users hold, each counted up to its share.
         self._claimed = 0
         self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
+        self._resting: set[str] = set()
 
     @property
     def capacity(self) -> int:
@@ -122,6 +146,11 @@ class FairSemaphore:
         self._hold(user, -slots)
         self._serve()
 
+    def rest(self, user: str, seconds: float) -> None:
+        """Give this user no further slot for so long. Users must not rest twice at a time."""
+        self._resting.add(user)
+        asyncio.get_running_loop().call_later(seconds, self._end_rest, user)
+
     @asynccontextmanager
     async def slot(self, user: str, wait_seconds: float) -> AsyncGenerator[None]:
         """Hold one slot; raises the problem of this semaphore if it is not the user's turn in time."""
@@ -136,6 +165,8 @@ class FairSemaphore:
             self.release(user)
 
     def _is_free_for(self, user: str, slots: int = 1) -> bool:
+        if user in self._resting:
+            return False
         held = self._held[user]
         return self._claimed - min(held, self._share) + held + slots <= self._slots
 
@@ -146,9 +177,53 @@ class FairSemaphore:
         if not after:
             del self._held[user]
 
+    def _end_rest(self, user: str) -> None:
+        self._resting.discard(user)
+        self._serve()
+
     def _serve(self) -> None:
         while users := [user for user in self._waiting.users if self._is_free_for(user)]:
             user, turn = self._waiting.take(min(users, key=lambda user: self._held[user] >= self._share))
             if not turn.done():
                 self._hold(user, 1)
                 turn.set_result(None)
+
+
+class FairTurns:
+    """Lets each user start one task in an iteration of the event loop; a user who is alone starts all at once.
+
+    A task that has waited for a result continues in a later iteration. So without turns, each of its steps would wait
+    for all the tasks that another user had started meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._users = RecentUsers()
+        # The users who have started a task in this iteration, with those that have to wait for the next ones.
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+
+    async def turn(self, user: Hashable) -> None:
+        """Return when this user may start a task: at once, or in a later iteration."""
+        self._users.add(user)
+        if user in self._waiting:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting[user].append(turn)
+            await turn
+        elif not self._users.is_alone(user):
+            if not self._waiting:
+                asyncio.get_running_loop().call_soon(self._serve)
+            self._waiting[user] = deque()
+
+    def _serve(self) -> None:
+        """Begin an iteration: let one waiting task of each user start, or all of a user who is alone."""
+        waiting, self._waiting = self._waiting, {}
+        for user, turns in waiting.items():
+            is_alone = self._users.is_alone(user)
+            while turns:
+                turn = turns.popleft()
+                if not turn.done():  # its task was cancelled
+                    turn.set_result(None)
+                    if not is_alone:
+                        self._waiting[user] = turns
+                        break
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._serve)

@@ -1,16 +1,19 @@
 """Users share what is limited: they are served in turns, and one has at most half of it while others wait."""
 
 import asyncio
+import time
 from collections import Counter
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from machine_monitor import fairness
 from machine_monitor.database import batches, connect, streams
+from machine_monitor.database.engines.postgresql import readers
 from machine_monitor.database.statements import Statement
 from machine_monitor.errors import DatabaseBusy, QueryTimeout
-from machine_monitor.fairness import FairQueue, FairSemaphore
+from machine_monitor.fairness import FairQueue, FairSemaphore, FairTurns
 
 ENDLESS = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s) SELECT count(*) FROM s"
 NUMBERS = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 5000) SELECT n FROM s"
@@ -48,6 +51,55 @@ def test_a_lone_user_has_every_slot_and_another_still_has_half():
     assert semaphore.utilization == (semaphore.capacity, 0) == (6, 0)
     semaphore.release("b")
     assert [hold_all(semaphore, user) for user in ("a", "c")] == [0, 1]
+
+
+class Starts:
+    """Tasks of users who take turns, and which of them have started in each iteration of the event loop."""
+
+    def __init__(self):
+        self._turns = FairTurns()
+        self._started = ""
+
+    def create(self, users):
+        return [asyncio.create_task(self._start(user)) for user in users]
+
+    async def iterations(self):
+        """Return the users whose tasks start from now on, one string for each iteration in which some do."""
+        found = []
+        for _ in range(10):
+            await asyncio.sleep(0)
+            found.append(self._started)
+            self._started = ""
+        return [*filter(None, found)]
+
+    async def _start(self, user):
+        await self._turns.turn(user)
+        self._started += user
+
+
+async def test_each_user_starts_one_task_in_an_iteration():
+    starts = Starts()
+    starts.create("baaaabc")
+    # The first `b` was alone, which is no turn.
+    assert await starts.iterations() == ["babc", "a", "a", "a"]
+
+
+async def test_a_cancelled_task_takes_no_turn():
+    starts = Starts()
+    tasks = starts.create("baaa")
+    await asyncio.sleep(0)
+    tasks[2].cancel()
+    assert await starts.iterations() == ["ba", "a"]
+
+
+async def test_a_lone_user_starts_all_tasks_at_once(monkeypatch):
+    starts = Starts()
+    starts.create("aaaa")
+    assert await starts.iterations() == ["aaaa"]
+    starts.create("baaaa")
+    await asyncio.sleep(0)
+    monkeypatch.setattr(fairness, "ALONE_SECONDS", 0)
+    assert await starts.iterations() == ["ba", "aaa"]
 
 
 @pytest.mark.parametrize(("slots", "shares"), [(1, [1, 0]), (2, [2, 1]), (5, [5, 2])])
@@ -136,21 +188,41 @@ def test_no_order_of_requests_breaks_the_rules(slots, steps):
     assert {user: semaphore.held_by(user) for user in held} == dict(held)
 
 
+def test_a_server_on_the_same_machine_has_no_more_readers_than_processors(monkeypatch):
+    monkeypatch.setattr(readers, "LOCAL_READERS", 2)
+    local = ["dbname=a", "host=/run/postgresql", "host=localhost", "host=127.0.0.1", "host=::1", "host=/a,localhost"]
+    assert {readers.count_readers(conninfo) for conninfo in local} == {2}
+    distant = ["host=db", "host=192.168.1.2", "host=localhost,db"]
+    assert {readers.count_readers(conninfo) for conninfo in distant} == {readers.READERS}
+
+
 async def test_endless_queries_of_one_user_do_not_keep_out_another(database, monkeypatch):
     monkeypatch.setattr(connect, "WAIT_SECONDS", 60)
     greedy, other = database.for_user("a"), database.for_user("b")
-    readers = database._driver.readers
-    endless = [asyncio.create_task(greedy.fetch(statement(ENDLESS), {})) for _ in range(2 * readers)]
+    slots = database._driver.readers
+    endless = [asyncio.create_task(greedy.fetch(statement(ENDLESS), {})) for _ in range(2 * slots)]
     await settle()
-    assert database.utilization()["read"] == (readers, readers)
+    assert database.utilization()["read"] == (slots, slots)
     for _ in range(3):
         assert [tuple(row) for row in await other.fetch(statement("SELECT 1"), {})] == [(1,)]
-    assert database.utilization()["read"] == (readers, readers)
+    assert database.utilization()["read"] == (slots, slots)
     assert not any(task.done() for task in endless)
     for task in endless:
         task.cancel()
     outcomes = await asyncio.gather(*endless, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} <= {asyncio.CancelledError, QueryTimeout}
+
+
+async def test_after_computing_a_user_rests_as_long_unless_it_is_alone(database, monkeypatch):
+    greedy, other = database.for_user("a"), database.for_user("b")
+    await greedy.compute(time.sleep, 0.2)
+    assert not database._computing.try_acquire("a")
+    assert await other.compute(int) == 0
+    # It waits for the end of its rest.
+    assert await greedy.compute(int) == 0
+    monkeypatch.setattr(fairness, "ALONE_SECONDS", 0)
+    await greedy.compute(time.sleep, 0.2)
+    assert database._computing.try_acquire("a")
 
 
 async def test_stalled_streams_of_one_user_do_not_keep_out_another(database):
@@ -221,7 +293,7 @@ async def test_computing_takes_one_thread_and_turns_of_users(database):
         finished.append(await database.for_user(name[0]).compute(compute, name))
 
     await asyncio.gather(*[run(name) for name in names])
-    assert (finished, max(most)) == (["a1", "a2", "b1", "a3"], 1)
+    assert (finished, max(most)) == (["a1", "b1", "a2", "a3"], 1)
 
 
 async def test_a_read_in_a_thread_takes_a_slot(database):

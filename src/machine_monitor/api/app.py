@@ -72,8 +72,9 @@ MODULES = (
 )
 # Threshold of Python's garbage collector: allocations minus deallocations. The default costs 10 % of a bulk request.
 GC_THRESHOLD = 20_000
-# The event loop waits this long for the interpreter's lock when another thread computes; Python's default is 5 ms.
-SWITCH_SECONDS = 0.001
+# The event loop waits this long for the interpreter's lock when another thread computes, and a thread for that of the
+# event loop; Python's default is 5 ms.
+SWITCH_SECONDS = 0.0002
 # What the service does in the background as long as it runs.
 PERIODIC_TASKS = (
     metrics.refresh_periodically,

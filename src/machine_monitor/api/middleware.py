@@ -23,6 +23,7 @@ from machine_monitor.api.serving import headers, metrics
 from machine_monitor.api.serving.logs import FIELDS, AccessLog
 from machine_monitor.api.serving.proxies.root_path import normalize, root_path_of
 from machine_monitor.errors import BadRequest, DatabaseBusy, InternalError, MethodNotAllowed, NotFound, Problem
+from machine_monitor.fairness import FairTurns
 from machine_monitor.suggestions import MAX_LENGTH, did_you_mean
 
 # Key in the ASGI scope: True for HEAD requests, so that streams need not be produced.
@@ -32,6 +33,8 @@ USER = "user"
 SHUTDOWN_RESPONSE_SECONDS = 0.5
 # A proxy may forward the scheme of a WebSocket.
 SECURE_SCHEMES = ("https", "wss")
+# The headers of a token and of a session.
+CREDENTIALS = (b"authorization", b"cookie")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 logger = logging.getLogger(__name__)
@@ -39,7 +42,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestMiddleware:
-    """Outermost middleware: response headers, HEAD as GET without body, crashes as problems, and the access log."""
+    """Outermost middleware: fair turns, response headers, HEAD as GET, crashes as problems, and the access log."""
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class RequestMiddleware:
         self._root_path = root_path
         self._access_log = access_log
         self._hosts = hosts or headers.AllowedHosts()
+        self._turns = FairTurns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -64,6 +68,7 @@ class RequestMiddleware:
         context = RequestContext(scope, send, hsts=self._hsts, root_path=self._root_path)
         metrics.IN_FLIGHT.inc()
         try:
+            await self._turns.turn(context.client)
             self._hosts.check(context.headers(b"host"), needed=scope.get("http_version") == "1.1")
             await self.app(context.scope, receive, context.send)
         except BadRequest as problem:
@@ -107,6 +112,15 @@ class RequestContext:
             IS_HEAD: self._method == "HEAD",
         }
         self.status = 0
+
+    @property
+    def client(self) -> bytes | str:
+        """The client's credential, which nobody has checked yet; without one, its address."""
+        for name, value in self._headers:
+            if name in CREDENTIALS:
+                return value
+        client = self.scope["client"]
+        return client[0] if client else ""
 
     def headers(self, name: bytes) -> list[bytes]:
         """Return the values of a request header."""

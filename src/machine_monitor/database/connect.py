@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -19,7 +20,7 @@ from machine_monitor.database.statements import Prefetch, Statement, StatementCa
 from machine_monitor.database.streams import StreamPool
 from machine_monitor.database.transactions import PartialWriteError, Transaction
 from machine_monitor.errors import Conflict, DatabaseBusy, DatabaseFault, QueryTimeout
-from machine_monitor.fairness import SYSTEM, FairSemaphore
+from machine_monitor.fairness import SYSTEM, FairSemaphore, RecentUsers
 from machine_monitor.lasting_condition import LastingCondition
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Database:
         self._on_read = on_read
         self._readers = FairSemaphore(self._driver.readers)
         self._computing = FairSemaphore(1)
+        self._users = RecentUsers()
         self._on_pending: Callable[[], object] | None = None
         self._user = SYSTEM
         self._read_point: ReadPoint | None = None
@@ -110,6 +112,7 @@ class Database:
 
     def for_user(self, user: str) -> Self:
         """Return this database with the same connections, on which `user` waits in turn with the other users."""
+        self._users.add(user)
         return self._sharing(_user=user)
 
     def reading_from(self, point: ReadPoint) -> Self:
@@ -193,11 +196,16 @@ class Database:
     async def compute(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Run a function that computes for milliseconds in a thread, where it does not stall the event loop.
 
-        One such function runs at a time: the event loop waits for the interpreter's lock behind each thread that
-        computes.
+        One such function runs at a time, and while other users come, those of one user at most half of the time: the
+        event loop waits for the interpreter's lock behind each thread that computes.
         """
         async with self._computing.slot(self._user, WAIT_SECONDS):
-            return await asyncio.to_thread(function, *arguments, **options)
+            began = time.monotonic()
+            try:
+                return await asyncio.to_thread(function, *arguments, **options)
+            finally:
+                if not self._users.is_alone(self._user):
+                    self._computing.rest(self._user, time.monotonic() - began)
 
     async def get_statement(self, statements: StatementCache, *key: Hashable) -> Statement:
         """Return a statement; a new one is compiled in a thread, since that takes up to 30 ms."""

@@ -37,8 +37,8 @@ def terminate(administrator) -> int:
     return ended
 
 
-async def fill_pools(client) -> None:
-    await asyncio.gather(*[client.get("/machines") for _ in range(driver.READERS * 3)])
+async def fill_pools(client, pages=12) -> None:
+    await asyncio.gather(*[client.get("/machines") for _ in range(pages)])
     assert (await client.put("/machines/Saw", json={})).status_code in (200, 201)
 
 
@@ -53,8 +53,7 @@ async def test_no_request_fails_when_idle_connections_were_ended(client, adminis
 
 async def test_a_connection_that_ends_at_the_moment_of_use_is_replaced(client, administrator, monkeypatch):
     """`is_dead` cannot see a connection that ends right after the check."""
-    monkeypatch.setattr(driver, "READERS", 1)
-    await fill_pools(client)
+    await fill_pools(client, pages=3)
     monkeypatch.setattr(driver, "is_dead", lambda _: False)
     assert (await client.put("/machines/Once", json={})).status_code == 201
     administrator.execute(f"SELECT pg_terminate_backend(pid, 5000) {OTHERS} AND query LIKE '%COMMIT%'")

@@ -5,6 +5,7 @@ returns. `to_json_expr` builds the SQL expression from a column to JSON, `to_db`
 `from_db` converts a result value to an API value.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -26,6 +27,9 @@ ToJsonExpr = Callable[[ColumnElement, Kind], ColumnElement]
 Convert = Callable[[Any, Kind], Any]
 # Progress callback: (done, total).
 Progress = Callable[[int, int], None]
+# The connections that users share if queries run on this machine. Queries are bound by the processor: more of them at a
+# time than there are processors would only slow the event loop down.
+LOCAL_READERS = min(4, max(2, os.cpu_count() or 1))
 # Options of the SQLAlchemy engine for migrations: no connection pool, and no parameter values in error messages.
 MIGRATION_OPTIONS: Mapping[str, Any] = {"poolclass": sa.pool.NullPool, "hide_parameters": True}
 

@@ -15,9 +15,9 @@ from machine_monitor.database.engines.postgresql.history_state import if_announc
 from machine_monitor.database.engines.postgresql.pipelining import PipelineCursor
 from machine_monitor.database.engines.postgresql.readers import (
     BEGIN_SNAPSHOT,
-    READERS,
     RECONNECT_SECONDS,
     Readers,
+    count_readers,
     is_dead,
     is_lost,
     query_settings,
@@ -63,7 +63,6 @@ class ServerReadOnly(ConnectionLost, DatabaseReadOnly):
 class PostgresqlDriver:
     """Reads and writes through connection pools, which open connections on demand."""
 
-    readers = READERS
     # A round trip to the server is worth saving.
     can_prefetch = True
     position_statement = POSITION
@@ -73,6 +72,7 @@ class PostgresqlDriver:
 
     def __init__(self, conninfo: str, query_timeout: float, standby_conninfo: str | None = None) -> None:
         self._conninfo = conninfo
+        self.readers = count_readers(conninfo)
         self.standby = Standby(standby_conninfo, query_timeout, self._identify) if standby_conninfo else None
         self._position = HighestPosition()
         self._read_settings = query_settings(query_timeout)

@@ -8,17 +8,19 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool
 
-from machine_monitor.database.engines.engine import ConnectionLost
+from machine_monitor.database.engines.engine import LOCAL_READERS, ConnectionLost
 from machine_monitor.database.engines.postgresql.session_settings import CONNECTION, SessionSettings, is_pooled
 from machine_monitor.database.statements import Statement
 from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import DatabaseBusy
 from machine_monitor.fairness import FairSemaphore
 
-# The connections that users share.
+# The connections that users share, at most.
 READERS = 4
+LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1"}
 # For solid-state disks. With the default of 4 the planner scans all logs for a rare word instead of the GIN index.
 RANDOM_PAGE_COST = 1.1
 # The pool reconnects with exponential backoff (1, 2, 4 s) and gives up after this time. The next request restarts it,
@@ -28,6 +30,13 @@ BEGIN_QUERY = "ISOLATION LEVEL READ COMMITTED READ ONLY"
 BEGIN_SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # SQLSTATE classes: operator intervention (shutdown, idle timeout) and connection exception.
 ENDED_BY_SERVER = ("57P", "08")
+
+
+def count_readers(conninfo: str) -> int:
+    """Return how many connections users share: fewer if the server runs on this machine, which has few processors."""
+    hosts = str(conninfo_to_dict(conninfo).get("host") or "").split(",")
+    is_local = all(host in LOCAL_HOSTS or host.startswith("/") for host in hosts)
+    return min(READERS, LOCAL_READERS) if is_local else READERS
 
 
 def query_settings(query_timeout: float) -> SessionSettings:

@@ -1,7 +1,6 @@
 """SQLite connections: a pool of readers in threads, one inline reader in the event loop, and one writer."""
 
 import asyncio
-import os
 import sqlite3
 import threading
 import time
@@ -10,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from machine_monitor.database.engines.engine import DatabaseReadOnly
+from machine_monitor.database.engines.engine import LOCAL_READERS, DatabaseReadOnly
 from machine_monitor.database.engines.sqlite.connections import (
     BUSY_SECONDS,
     Reader,
@@ -33,9 +32,8 @@ from machine_monitor.errors import (
 )
 from machine_monitor.fairness import FairSemaphore
 
-# The connections that users share. Queries are bound by the processor: more threads than processors would only slow the
-# event loop down.
-READERS = min(4, max(2, os.cpu_count() or 1))
+# The connections that users share.
+READERS = LOCAL_READERS
 # A query that takes longer in the event loop (processor time) moves to a thread. This is checked after so many steps of
 # SQLite's virtual machine, about 50 us; a step that reads a large JSON document takes much longer.
 INLINE_SECONDS = 0.002
