@@ -5,7 +5,7 @@ See docs/internals/fair-sharing.md.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Hashable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from math import inf
 from time import monotonic
@@ -16,8 +16,10 @@ from machine_monitor.errors import DatabaseBusy, Problem
 T = TypeVar("T")
 # The user of work that no user asked for, such as an authentication or an update in the background.
 SYSTEM = ""
-# A user is alone if no other one has come for so long.
+# A user is alone if no other user has sent a request for this many seconds.
 ALONE_SECONDS = 1.0
+# The longest rest of a user of `FairThread`: no function waits for longer than a few seconds.
+MAX_REST_SECONDS = 0.5
 
 
 class FairQueue(Generic[T]):
@@ -62,21 +64,20 @@ class FairQueue(Generic[T]):
 
 
 class RecentUsers:
-    """Knows which user is alone: no other one has come for ALONE_SECONDS."""
+    """Remembers who has sent the last request, and when another user had sent one, to know if a user is alone."""
 
     def __init__(self) -> None:
-        # The times of two users are enough.
-        self._latest: Hashable = None
+        self._latest = SYSTEM
         self._latest_at = self._other_at = -inf
 
-    def add(self, user: Hashable) -> None:
-        """Note that a user has come now."""
+    def add(self, user: str) -> None:
+        """Note that a user sends a request now."""
         if user != self._latest:
             self._latest, self._other_at = user, self._latest_at
         self._latest_at = monotonic()
 
-    def is_alone(self, user: Hashable) -> bool:
-        """Whether no user but this one has come lately."""
+    def is_alone(self, user: str) -> bool:
+        """Whether no other user has sent a request for ALONE_SECONDS."""
         return monotonic() - (self._other_at if user == self._latest else self._latest_at) >= ALONE_SECONDS
 
 
@@ -147,7 +148,7 @@ class FairSemaphore:
         self._serve()
 
     def rest(self, user: str, seconds: float) -> None:
-        """Give this user no further slot for so long. Users must not rest twice at a time."""
+        """Give this user, who holds the only slot, none for so many seconds after its release."""
         self._resting.add(user)
         asyncio.get_running_loop().call_later(seconds, self._end_rest, user)
 
@@ -189,41 +190,76 @@ class FairSemaphore:
                 turn.set_result(None)
 
 
-class FairTurns:
-    """Lets each user start one task in an iteration of the event loop; a user who is alone starts all at once.
+class FairThread:
+    """Runs functions that compute in a thread, one at a time: the event loop competes with it for Python's lock (GIL).
 
-    A task that has waited for a result continues in a later iteration. So without turns, each of its steps would wait
-    for all the tasks that another user had started meanwhile.
+    After a function its user rests as long as it took, unless the user is alone. So while other users send requests,
+    the functions of one user run at most half of the time.
     """
 
     def __init__(self) -> None:
+        self._slots = FairSemaphore(1)
         self._users = RecentUsers()
-        # The users who have started a task in this iteration, with those that have to wait for the next ones.
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
 
-    async def turn(self, user: Hashable) -> None:
-        """Return when this user may start a task: at once, or in a later iteration."""
+    def note_request(self, user: str) -> None:
+        """Note that a user has sent a request: other users are not alone now."""
         self._users.add(user)
-        if user in self._waiting:
+
+    async def run(self, user: str, wait_seconds: float, function: Callable[[], T]) -> T:
+        """Run a function and return its result; raises `DatabaseBusy` if it is not the user's turn in time."""
+        seconds = 0.0
+
+        def run() -> T:
+            nonlocal seconds
+            began = monotonic()
+            try:
+                return function()
+            finally:
+                seconds = monotonic() - began
+
+        async with self._slots.slot(user, wait_seconds):
+            try:
+                return await asyncio.to_thread(run)
+            finally:
+                if not self._users.is_alone(user):
+                    self._slots.rest(user, min(seconds, MAX_REST_SECONDS))
+
+
+class FairTurns:
+    """Lets each client start one task in an iteration of the event loop, on average; one that is alone starts all.
+
+    A task that has waited for a result continues in a later iteration. So without turns, each of its steps would wait
+    for all the tasks that another client had started meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._clients = RecentUsers()
+        # For each client that has just started a task: its tasks that wait.
+        self._queues: dict[str, deque[asyncio.Future[None]]] = {}
+
+    async def wait_for_turn(self, client: str) -> None:
+        """Return when this client may start a task: at once, or in a later iteration."""
+        self._clients.add(client)
+        if client in self._queues:
             turn = asyncio.get_running_loop().create_future()
-            self._waiting[user].append(turn)
+            self._queues[client].append(turn)
             await turn
-        elif not self._users.is_alone(user):
-            if not self._waiting:
+        elif not self._clients.is_alone(client):
+            if not self._queues:
                 asyncio.get_running_loop().call_soon(self._serve)
-            self._waiting[user] = deque()
+            self._queues[client] = deque()
 
     def _serve(self) -> None:
-        """Begin an iteration: let one waiting task of each user start, or all of a user who is alone."""
-        waiting, self._waiting = self._waiting, {}
-        for user, turns in waiting.items():
-            is_alone = self._users.is_alone(user)
-            while turns:
-                turn = turns.popleft()
+        """Let one waiting task of each client start, or all of a client that is alone."""
+        queues, self._queues = self._queues, {}
+        for client, queue in queues.items():
+            is_alone = self._clients.is_alone(client)
+            while queue:
+                turn = queue.popleft()
                 if not turn.done():  # its task was cancelled
                     turn.set_result(None)
                     if not is_alone:
-                        self._waiting[user] = turns
+                        self._queues[client] = queue
                         break
-        if self._waiting:
+        if self._queues:
             asyncio.get_running_loop().call_soon(self._serve)

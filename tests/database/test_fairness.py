@@ -73,7 +73,7 @@ class Starts:
         return [*filter(None, found)]
 
     async def _start(self, user):
-        await self._turns.turn(user)
+        await self._turns.wait_for_turn(user)
         self._started += user
 
 
@@ -190,10 +190,14 @@ def test_no_order_of_requests_breaks_the_rules(slots, steps):
 
 def test_a_server_on_the_same_machine_has_no_more_readers_than_processors(monkeypatch):
     monkeypatch.setattr(readers, "LOCAL_READERS", 2)
+    for name in readers.HOST_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     local = ["dbname=a", "host=/run/postgresql", "host=localhost", "host=127.0.0.1", "host=::1", "host=/a,localhost"]
     assert {readers.count_readers(conninfo) for conninfo in local} == {2}
-    distant = ["host=db", "host=192.168.1.2", "host=localhost,db"]
+    distant = ["host=db", "host=192.168.1.2", "host=localhost,db", "host=localhost hostaddr=10.0.0.5", "service=plant"]
     assert {readers.count_readers(conninfo) for conninfo in distant} == {readers.READERS}
+    monkeypatch.setenv("PGHOST", "db")
+    assert readers.count_readers("dbname=a") == readers.READERS
 
 
 async def test_endless_queries_of_one_user_do_not_keep_out_another(database, monkeypatch):
@@ -214,15 +218,22 @@ async def test_endless_queries_of_one_user_do_not_keep_out_another(database, mon
 
 
 async def test_after_computing_a_user_rests_as_long_unless_it_is_alone(database, monkeypatch):
-    greedy, other = database.for_user("a"), database.for_user("b")
-    await greedy.compute(time.sleep, 0.2)
-    assert not database._computing.try_acquire("a")
-    assert await other.compute(int) == 0
-    # It waits for the end of its rest.
-    assert await greedy.compute(int) == 0
+    greedy, other, finished = database.for_user("a"), database.for_user("b"), []
+
+    async def run(user, name):
+        await user.compute(time.sleep, 0.2)
+        finished.append(name)
+
+    async def run_all():
+        await run(greedy, "first")
+        await asyncio.gather(run(greedy, "second"), run(other, "other"))
+
+    database.note_request("b")
+    await run_all()
+    assert finished == ["first", "other", "second"]
     monkeypatch.setattr(fairness, "ALONE_SECONDS", 0)
-    await greedy.compute(time.sleep, 0.2)
-    assert database._computing.try_acquire("a")
+    await run_all()
+    assert finished[3:] == ["first", "second", "other"]
 
 
 async def test_stalled_streams_of_one_user_do_not_keep_out_another(database):
@@ -293,7 +304,7 @@ async def test_computing_takes_one_thread_and_turns_of_users(database):
         finished.append(await database.for_user(name[0]).compute(compute, name))
 
     await asyncio.gather(*[run(name) for name in names])
-    assert (finished, max(most)) == (["a1", "b1", "a2", "a3"], 1)
+    assert (finished, max(most)) == (["a1", "a2", "b1", "a3"], 1)
 
 
 async def test_a_read_in_a_thread_takes_a_slot(database):

@@ -151,6 +151,7 @@ async def authorize(request: Request, action: Action, prefetch: Prefetch | None 
             )
     request.scope[CALLER], request.scope[HISTORY_STATE] = caller, history_state
     request.scope[USER] = caller.user
+    request.app.state.database.note_request(user_of(request))
     request.scope[PREFETCH] = prefetch
 
 
@@ -190,6 +191,15 @@ async def has_ended(request: Request) -> bool:
         return True
 
 
+def turn_key_of(request: Request) -> str:
+    """Return by what requests take turns before they are authenticated: the credential, or else the network."""
+    try:
+        credential = _token(request) or _session_cookie(request)
+    except InvalidToken:
+        credential = None
+    return credential or _network(request)
+
+
 def user_of(request: Request, caller: Caller | None = None) -> str:
     """Return the name by which resources are shared: the user's trigram, or the network of an anonymous client.
 
@@ -198,7 +208,7 @@ def user_of(request: Request, caller: Caller | None = None) -> str:
     caller = caller or request.scope.get(CALLER)
     if caller is not None and caller.user is not None:
         return caller.user
-    return f"address {network_of(request.client.host if request.client else None)}"
+    return _network(request)
 
 
 def security_of(action: Action) -> dict[str, Any]:
@@ -241,6 +251,10 @@ def _token(request: Request) -> str | None:
     if scheme.lower() != "bearer":
         raise InvalidToken("The Authorization header must be `Bearer <token>`.")
     return token.strip()
+
+
+def _network(request: Request) -> str:
+    return f"address {network_of(request.client.host if request.client else None)}"
 
 
 def _session_cookie(request: Request) -> str | None:

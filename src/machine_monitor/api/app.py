@@ -13,7 +13,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from machine_monitor.api.middleware import ProblemMiddleware, RequestMiddleware
+from machine_monitor.api.access import turn_key_of
+from machine_monitor.api.middleware import ProblemMiddleware, RequestMiddleware, TurnMiddleware
 from machine_monitor.api.openapi.finishing import finish
 from machine_monitor.api.route import Route
 from machine_monitor.api.routes import (
@@ -72,8 +73,8 @@ MODULES = (
 )
 # Threshold of Python's garbage collector: allocations minus deallocations. The default costs 10 % of a bulk request.
 GC_THRESHOLD = 20_000
-# The event loop waits this long for the interpreter's lock when another thread computes, and a thread for that of the
-# event loop; Python's default is 5 ms.
+# How long a thread waits for the interpreter's lock (GIL) before it asks the holder to release it: the event loop
+# behind a thread that computes, and the reverse. Python's default is 5 ms.
 SWITCH_SECONDS = 0.0002
 # What the service does in the background as long as it runs.
 PERIODIC_TASKS = (
@@ -160,9 +161,14 @@ def _add_middleware(app: FastAPI, settings: Settings, access_log: AccessLog | No
             allow_credentials="*" not in settings.cors_origins,
             expose_headers=EXPOSED,
         )
+    app.add_middleware(TurnMiddleware, key_of=turn_key_of)
     hosts = AllowedHosts(settings.allowed_hosts)
     app.add_middleware(
-        RequestMiddleware, hosts=hosts, access_log=access_log, hsts=not settings.https, root_path=settings.root_path
+        RequestMiddleware,
+        hosts=hosts,
+        access_log=access_log,
+        hsts=not settings.https,
+        root_path=settings.root_path,
     )
     app.add_middleware(TrustedProxies)
 

@@ -7,12 +7,13 @@ import asyncio
 import logging
 import re
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
 from time import perf_counter
 from typing import Any
 
-from fastapi import Response
+from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Mount
@@ -33,8 +34,6 @@ USER = "user"
 SHUTDOWN_RESPONSE_SECONDS = 0.5
 # A proxy may forward the scheme of a WebSocket.
 SECURE_SCHEMES = ("https", "wss")
-# The headers of a token and of a session.
-CREDENTIALS = (b"authorization", b"cookie")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 logger = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestMiddleware:
-    """Outermost middleware: fair turns, response headers, HEAD as GET, crashes as problems, and the access log."""
+    """Outermost middleware: response headers, HEAD as GET without body, crashes as problems, and the access log."""
 
     def __init__(
         self,
@@ -58,7 +57,6 @@ class RequestMiddleware:
         self._root_path = root_path
         self._access_log = access_log
         self._hosts = hosts or headers.AllowedHosts()
-        self._turns = FairTurns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -68,7 +66,6 @@ class RequestMiddleware:
         context = RequestContext(scope, send, hsts=self._hsts, root_path=self._root_path)
         metrics.IN_FLIGHT.inc()
         try:
-            await self._turns.turn(context.client)
             self._hosts.check(context.headers(b"host"), needed=scope.get("http_version") == "1.1")
             await self.app(context.scope, receive, context.send)
         except BadRequest as problem:
@@ -112,15 +109,6 @@ class RequestContext:
             IS_HEAD: self._method == "HEAD",
         }
         self.status = 0
-
-    @property
-    def client(self) -> bytes | str:
-        """The client's credential, which nobody has checked yet; without one, its address."""
-        for name, value in self._headers:
-            if name in CREDENTIALS:
-                return value
-        client = self.scope["client"]
-        return client[0] if client else ""
 
     def headers(self, name: bytes) -> list[bytes]:
         """Return the values of a request header."""
@@ -177,6 +165,21 @@ class RequestContext:
         """Return the client's X-Request-ID if it is valid."""
         given = next(iter(self.headers(b"x-request-id")), b"")
         return given.decode() if _REQUEST_ID.fullmatch(given) else None
+
+
+class TurnMiddleware:
+    """Lets clients start requests in turns; `key_of` names the client of a request."""
+
+    def __init__(self, app: ASGIApp, key_of: Callable[[Request], str]) -> None:
+        self.app = app
+        self._key_of = key_of
+        self._turns = FairTurns()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http":
+            await self._turns.wait_for_turn(self._key_of(Request(scope)))
+        await self.app(scope, receive, send)
 
 
 class ProblemMiddleware:

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -20,7 +20,7 @@ from machine_monitor.database.statements import Prefetch, Statement, StatementCa
 from machine_monitor.database.streams import StreamPool
 from machine_monitor.database.transactions import PartialWriteError, Transaction
 from machine_monitor.errors import Conflict, DatabaseBusy, DatabaseFault, QueryTimeout
-from machine_monitor.fairness import SYSTEM, FairSemaphore, RecentUsers
+from machine_monitor.fairness import SYSTEM, FairSemaphore, FairThread
 from machine_monitor.lasting_condition import LastingCondition
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,7 @@ class Database:
         self._on_batch = on_batch
         self._on_read = on_read
         self._readers = FairSemaphore(self._driver.readers)
-        self._computing = FairSemaphore(1)
-        self._users = RecentUsers()
+        self._computing = FairThread()
         self._on_pending: Callable[[], object] | None = None
         self._user = SYSTEM
         self._read_point: ReadPoint | None = None
@@ -112,8 +111,11 @@ class Database:
 
     def for_user(self, user: str) -> Self:
         """Return this database with the same connections, on which `user` waits in turn with the other users."""
-        self._users.add(user)
         return self._sharing(_user=user)
+
+    def note_request(self, user: str) -> None:
+        """Note that an authenticated user has sent a request: other users are not alone now."""
+        self._computing.note_request(user)
 
     def reading_from(self, point: ReadPoint) -> Self:
         """Return this database with the same connections, whose queries a standby may answer."""
@@ -196,16 +198,9 @@ class Database:
     async def compute(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Run a function that computes for milliseconds in a thread, where it does not stall the event loop.
 
-        One such function runs at a time, and while other users come, those of one user at most half of the time: the
-        event loop waits for the interpreter's lock behind each thread that computes.
+        Only one such function runs at a time; `FairThread` says whose is next.
         """
-        async with self._computing.slot(self._user, WAIT_SECONDS):
-            began = time.monotonic()
-            try:
-                return await asyncio.to_thread(function, *arguments, **options)
-            finally:
-                if not self._users.is_alone(self._user):
-                    self._computing.rest(self._user, time.monotonic() - began)
+        return await self._computing.run(self._user, WAIT_SECONDS, partial(function, *arguments, **options))
 
     async def get_statement(self, statements: StatementCache, *key: Hashable) -> Statement:
         """Return a statement; a new one is compiled in a thread, since that takes up to 30 ms."""

@@ -1,5 +1,6 @@
 """A pool of PostgreSQL connections for queries, each of which runs in autocommit or behind a pooler."""
 
+import os
 import select
 import sys
 from collections.abc import AsyncGenerator, Generator, Mapping
@@ -18,9 +19,11 @@ from machine_monitor.database.streams import FETCH_SIZE
 from machine_monitor.errors import DatabaseBusy
 from machine_monitor.fairness import FairSemaphore
 
-# The connections that users share, at most.
+# The most connections that users share.
 READERS = 4
-LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1"}
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+# With one of these, libpq finds the host elsewhere.
+HOST_VARIABLES = {"PGHOST", "PGHOSTADDR", "PGSERVICE"}
 # For solid-state disks. With the default of 4 the planner scans all logs for a rare word instead of the GIN index.
 RANDOM_PAGE_COST = 1.1
 # The pool reconnects with exponential backoff (1, 2, 4 s) and gives up after this time. The next request restarts it,
@@ -33,9 +36,13 @@ ENDED_BY_SERVER = ("57P", "08")
 
 
 def count_readers(conninfo: str) -> int:
-    """Return how many connections users share: fewer if the server runs on this machine, which has few processors."""
-    hosts = str(conninfo_to_dict(conninfo).get("host") or "").split(",")
-    is_local = all(host in LOCAL_HOSTS or host.startswith("/") for host in hosts)
+    """Return how many connections users share: LOCAL_READERS if the server has a Unix socket or a loopback address."""
+    parts = conninfo_to_dict(conninfo)
+    named = str(parts.get("hostaddr") or parts.get("host") or "")
+    if named:
+        is_local = all(host in LOCAL_HOSTS or host.startswith("/") for host in named.split(","))
+    else:
+        is_local = "service" not in parts and HOST_VARIABLES.isdisjoint(os.environ)
     return min(READERS, LOCAL_READERS) if is_local else READERS
 
 
