@@ -55,7 +55,7 @@ fuzz: $(STAMP) ## Fuzz the API with schemathesis, as a user of every role
 proof: $(STAMP) ## Run the fault and attack tests at full length (half an hour) and print a table of results
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m proof --long $(ARGS)
 
-bench: $(STAMP) ## Benchmark against a naive app, a theoretical limit and other frameworks; ROWS=10000000 for the published run
+bench: $(STAMP) ## Benchmark against a naive app, a theoretical limit and other frameworks; ROWS=1000000 for the published run
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(DOCS)/installed ## Make the site of the documentation in .site/site; it needs no other host
