@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
+from textwrap import fill
 from typing import Any
 
 from benchmarks.options import HERE
@@ -11,6 +12,7 @@ from benchmarks.reporting.report_rows import SERVERS, ReportRow, report_rows
 
 README = HERE / "README.md"
 CHART = HERE / "latency.svg"
+PROSE_WIDTH = 100
 MARKS = ("<!-- run -->", "<!-- end of run -->")
 
 
@@ -63,7 +65,8 @@ def write(results: Sequence[Mapping[str, Any]]) -> None:
         CHART.write_text(chart.draw_chart(results))
     largest = results[-1]
     picture = f"![latency over rows]({CHART.name})\n\n" if len(results) > 1 else ""
-    part = f"{MARKS[0]}\n\n{environment(largest)}\n\n{table(largest)}\n\n{picture}{MARKS[1]}"
+    prose = "\n\n".join(fill(paragraph, PROSE_WIDTH) for paragraph in environment(largest).split("\n\n"))
+    part = f"{MARKS[0]}\n\n{prose}\n\n{table(largest)}\n\n{picture}{MARKS[1]}"
     pattern = re.compile(f"{MARKS[0]}.*{MARKS[1]}", re.DOTALL)
     README.write_text(pattern.sub(lambda _: part, README.read_text()))
 

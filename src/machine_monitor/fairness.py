@@ -18,7 +18,7 @@ T = TypeVar("T")
 SYSTEM = ""
 # A user is alone if no other user has sent a request for this many seconds.
 ALONE_SECONDS = 1.0
-# The longest rest of a user of `FairThread`: no function waits for longer than a few seconds.
+# The longest rest after a function of `FairThread`. Its callers stop waiting for their turn after 5 seconds.
 MAX_REST_SECONDS = 0.5
 
 
@@ -64,7 +64,7 @@ class FairQueue(Generic[T]):
 
 
 class RecentUsers:
-    """Remembers who has sent the last request, and when another user had sent one, to know if a user is alone."""
+    """Remembers the times of the last request and of the last one of another user, to tell if a user is alone."""
 
     def __init__(self) -> None:
         self._latest = SYSTEM
@@ -148,7 +148,7 @@ class FairSemaphore:
         self._serve()
 
     def rest(self, user: str, seconds: float) -> None:
-        """Give this user, who holds the only slot, none for so many seconds after its release."""
+        """Give this user no slot for so many seconds. Only for a semaphore of one slot, which the user holds."""
         self._resting.add(user)
         asyncio.get_running_loop().call_later(seconds, self._end_rest, user)
 
@@ -193,8 +193,8 @@ class FairSemaphore:
 class FairThread:
     """Runs functions that compute in a thread, one at a time: the event loop competes with it for Python's lock (GIL).
 
-    After a function its user rests as long as it took, unless the user is alone. So while other users send requests,
-    the functions of one user run at most half of the time.
+    After a function its user rests as long as it took, at most MAX_REST_SECONDS, unless the user is alone. So while
+    other users send requests, the functions of one user usually run at most half of the time.
     """
 
     def __init__(self) -> None:
@@ -238,7 +238,7 @@ class FairTurns:
         self._queues: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def wait_for_turn(self, client: str) -> None:
-        """Return when this client may start a task: at once, or in a later iteration."""
+        """Wait until this client may start a task: now, or in a later iteration."""
         self._clients.add(client)
         if client in self._queues:
             turn = asyncio.get_running_loop().create_future()

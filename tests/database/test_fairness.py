@@ -80,7 +80,7 @@ class Starts:
 async def test_each_user_starts_one_task_in_an_iteration():
     starts = Starts()
     starts.create("baaaabc")
-    # The first `b` was alone, which is no turn.
+    # The first `b` starts while it is alone, which does not count as its turn.
     assert await starts.iterations() == ["babc", "a", "a", "a"]
 
 

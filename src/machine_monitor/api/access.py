@@ -192,7 +192,7 @@ async def has_ended(request: Request) -> bool:
 
 
 def turn_key_of(request: Request) -> str:
-    """Return by what requests take turns before they are authenticated: the credential, or else the network."""
+    """Return the key by which requests take turns before authentication: the credential, or else the network."""
     try:
         credential = _token(request) or _session_cookie(request)
     except InvalidToken:
@@ -254,6 +254,7 @@ def _token(request: Request) -> str | None:
 
 
 def _network(request: Request) -> str:
+    """Return the name by which clients without credentials share resources."""
     return f"address {network_of(request.client.host if request.client else None)}"
 
 

@@ -168,7 +168,7 @@ class RequestContext:
 
 
 class TurnMiddleware:
-    """Lets clients start requests in turns; `key_of` names the client of a request."""
+    """Lets clients start requests in turns (see `FairTurns`); `key_of` identifies the client of a request."""
 
     def __init__(self, app: ASGIApp, key_of: Callable[[Request], str]) -> None:
         self.app = app

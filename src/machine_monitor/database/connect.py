@@ -198,7 +198,7 @@ class Database:
     async def compute(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Run a function that computes for milliseconds in a thread, where it does not stall the event loop.
 
-        Only one such function runs at a time; `FairThread` says whose is next.
+        Only one such function runs at a time; the users take turns (see `FairThread`).
         """
         return await self._computing.run(self._user, WAIT_SECONDS, partial(function, *arguments, **options))
 

@@ -22,7 +22,7 @@ from machine_monitor.fairness import FairSemaphore
 # The most connections that users share.
 READERS = 4
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
-# With one of these, libpq finds the host elsewhere.
+# Environment variables from which libpq takes the host, or the service file that names it.
 HOST_VARIABLES = {"PGHOST", "PGHOSTADDR", "PGSERVICE"}
 # For solid-state disks. With the default of 4 the planner scans all logs for a rare word instead of the GIN index.
 RANDOM_PAGE_COST = 1.1
