@@ -8,6 +8,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from machine_monitor.database import instants
+from machine_monitor.services.projections.reliability import groups
 from machine_monitor.services.projections.reports.texts import ENGLISH, ENGLISH_LANGUAGE, FRENCH, FRENCH_LANGUAGE
 
 # A Wednesday; the last whole week is that of the worked example in docs/reliability.md.
@@ -71,7 +72,7 @@ async def test_the_cells_of_the_workbook_are_the_figures_of_the_api(plant):
     assert book.sheet_names == ["Summary", "Machines", "Causes", "Open stops", "Definitions"]
     (now,), (before,) = await figures(plant, **WEEK), await figures(plant, **BEFORE)
     title_of = {ENGLISH[name]: name for name in now}
-    summary = {title_of[row[0].removesuffix(" (h)")]: row[1:] for row in rows(book, "Summary")[7:]}
+    summary = {title_of[row[0].removesuffix(" (h)")]: row[1:] for row in rows(book, "Summary")[6:]}
     assert summary.keys() == now.keys()
     for name, cells in summary.items():
         assert cells[:2] == [shown(name, now[name]), shown(name, before[name])], name
@@ -94,6 +95,16 @@ async def test_causes_are_compared_with_the_same_cause_before_however_it_is_spel
         assert row[4:6] == pytest.approx([group["share"], group["cumulative"]])
     belt = next(row for row in found[1:4] if row[0] == "Broken  Belt")
     assert belt[1:4] == [4, 1.5, 2.5]
+
+
+async def test_a_report_says_what_it_does_not_cover(plant, monkeypatch):
+    monkeypatch.setattr(groups, "MAX_GROUPS", 1)
+    this_week = {"from": "2025-10-27", "to": "2025-11-02"}
+    found = await page(plant, **this_week)
+    lines = [row[0] for row in rows(await workbook(plant, **this_week), "Summary")]
+    for note in ("unfinished", "truncated"):
+        assert ENGLISH[note] in found
+        assert ENGLISH[note] in lines
 
 
 async def test_open_stops_are_those_of_now(plant):

@@ -75,6 +75,12 @@ def test_filters_are_written_to_and_read_from_the_address(opened):
     assert page.get_by_text("Last 12 months").is_visible()
 
 
+def test_the_chip_of_open_stops_also_shows_their_latest_start(opened):
+    page = opened("/ui/logs?down_from__lte=2020-06-30&down_from__isnull=false&down_to__isnull=true")
+    page.get_by_role("button", name="Remove filter Stopped now · Machine stopped ≤ 30 Jun 2020").click()
+    page.wait_for_url("**/ui/logs")
+
+
 def test_facet_counts_match_the_list(opened):
     page = opened("/ui/logs?type=error")
     page.wait_for_selector(ROW)

@@ -174,6 +174,15 @@ def test_the_page_is_accessible_on_every_screen(opened, axe, locale, screen):
         assert page.get_by_text("Availability").count() == 0
 
 
+def test_the_selected_sector_can_be_removed_when_the_sectors_cannot_be_read(opened):
+    page = opened("/ui/account")
+    page.route("**/machines?**", lambda route: route.abort())
+    page.goto("/ui/week?machine.sector=Usinage")
+    page.get_by_role("button", name="Sector").click()
+    page.get_by_text("All sectors").click()
+    page.wait_for_url("**/ui/week")
+
+
 def test_the_sheet_for_the_meeting_is_one_page(opened, site):
     # Of one sector: other tests leave stops and open logs behind, which make the sheet of the whole plant longer.
     found = read(site, "/logs/facets", [("by", "machine.sector"), ("machine.sector__isnull", "false"), ("limit", "1")])

@@ -2,7 +2,7 @@ import { serverTime } from '../api/serverTime.svelte';
 import { site } from '../api/site.svelte';
 import type { QueryPair } from '../router/query';
 import { i18n } from '../i18n/i18n.svelte';
-import { INSIDE, stopFilter } from './listQuery';
+import { INSIDE, stopFilter, withStopFilter } from './listQuery';
 
 /** The label of a log type. The predefined types have no label on the site; the console translates their codes. */
 export function typeLabel(code: string): string {
@@ -47,11 +47,11 @@ function dayLabel(value: string): string {
   return /^\d{4}-\d\d-\d\d$/.test(value) ? i18n.formats.day(`${value}T12:00:00Z`, serverTime.now()) : value;
 }
 
-/** The text of a filter chip, which stands for all filters of one field. */
+/** The text of a filter chip: the label of its stop filter, if it has one, and that of each other filter. */
 export function chipLabel(pairs: readonly QueryPair[]): string {
-  const [name] = pairs[0]!;
   const stop = stopFilter(pairs);
-  if (stop) return i18n.t.logs.stops[stop]!;
+  if (stop) return [i18n.t.logs.stops[stop]!, ...withStopFilter(pairs, null).map(pairLabel)].join(' · ');
+  const [name] = pairs[0]!;
   if (pairs.length > 1 && pairs.every(([other]) => other === name)) {
     return i18n.t.logs.fieldIs(fieldLabel(name), pairs.map(([, value]) => valueLabel(name, value)).join(', '));
   }

@@ -2,11 +2,11 @@ import { hasLetterWord } from './highlight';
 import { getAll, getFirst, omit, setParam, type QueryPair } from '../router/query';
 
 /** Parameters of the page's address that only the console understands; the API does not get them. */
-const COLUMNS_SHOWN = 'columns';
+const COLUMNS_PARAMETER = 'columns';
 /** With `true`, what is typed is found inside words. */
 export const INSIDE = 'inside';
-const CONSOLE_ONLY = [COLUMNS_SHOWN, INSIDE];
-const NOT_FILTERS = ['q', 'sort', COLUMNS_SHOWN];
+const CONSOLE_ONLY = [COLUMNS_PARAMETER, INSIDE];
+const NOT_FILTERS = ['q', 'sort', COLUMNS_PARAMETER];
 
 export const FACETS = ['type', 'machine', 'severity', 'status', 'user'] as const;
 export type Facet = (typeof FACETS)[number];
@@ -21,8 +21,8 @@ const DEFAULT_COLUMNS: Column[] = ['type', 'user', 'took', 'stop', 'project'];
 export const NO_VALUE = null;
 
 /**
- * The search expression for text that the user is still typing. What is typed last becomes a prefix once it has two letters, also
- * after a sign (`PN-0`); a space or a quote after it makes it whole. In Chinese and the like one letter is enough.
+ * The search expression for text that the user is still typing. The last word becomes a prefix (`PN-0` becomes `PN-0*`), unless a
+ * space or a quote ends it. While it has one letter only, it is left out, except in scripts where one letter is a word (Chinese).
  */
 export function toSearchExpression(typed: string): string {
   const isQuoted = typed.split('"').length % 2 === 0;
@@ -60,7 +60,7 @@ export function isFiltered(query: readonly QueryPair[]): boolean {
   return omit(apiQuery(query), 'sort').length > 0;
 }
 
-/** The filters grouped into chips: one chip for each field, one for the stop filter and one for the dates. */
+/** The filters grouped into chips: one for the machine stop, one for the start date, and one for each other parameter. */
 export function filterChips(query: readonly QueryPair[]): QueryPair[][] {
   const groups = new Map<string, QueryPair[]>();
   for (const pair of omit(query, ...NOT_FILTERS)) {
@@ -109,7 +109,7 @@ export function withStopFilter(query: readonly QueryPair[], filter: StopFilter |
 }
 
 export function visibleColumns(query: readonly QueryPair[]): Column[] {
-  const given = getFirst(query, 'columns')?.split(',');
+  const given = getFirst(query, COLUMNS_PARAMETER)?.split(',');
   return given ? COLUMNS.filter((column) => given.includes(column)) : DEFAULT_COLUMNS;
 }
 
@@ -117,5 +117,5 @@ export function visibleColumns(query: readonly QueryPair[]): Column[] {
 export function toggleColumn(query: readonly QueryPair[], column: Column): QueryPair[] {
   const before = visibleColumns(query);
   const after = COLUMNS.filter((one) => before.includes(one) !== (one === column));
-  return after.join() === DEFAULT_COLUMNS.join() ? omit(query, 'columns') : setParam(query, 'columns', after.join());
+  return after.join() === DEFAULT_COLUMNS.join() ? omit(query, COLUMNS_PARAMETER) : setParam(query, COLUMNS_PARAMETER, after.join());
 }

@@ -4,7 +4,7 @@ import { status } from '../shell/status.svelte';
 import { outbox, type Target } from './outbox.svelte';
 import type { QueuedWrite } from './queue';
 
-/** Delete a record after some seconds, with a button to undo it. If the service refuses, offer what can be done instead. */
+/** Delete a record `UNDO_MS` from now, and offer to undo that. If the service refuses, offer what can be done instead. */
 export async function removeRecord(target: Target, message: string): Promise<void> {
   const uuid = await outbox.remove(target);
   status.show(message, { label: i18n.t.logDetail.undo, run: () => void outbox.discard({ uuid }).then(() => status.show(i18n.t.logDetail.undone)) });
@@ -19,7 +19,7 @@ export async function removeRecord(target: Target, message: string): Promise<voi
   });
 }
 
-/** The user learns of the refusal here, so nothing is left that waits for them. */
+/** Tell the user why the service refused a deletion, and remove it from the outbox. */
 async function showRefusal(item: QueuedWrite): Promise<void> {
   const alternative = alternativeTo(item);
   await outbox.discard(item);

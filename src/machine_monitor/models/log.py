@@ -6,7 +6,7 @@ import uuid as uuids
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, LiteralString, Self
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
@@ -89,6 +89,10 @@ def new_uuid() -> str:
         (milliseconds << 80) | (0x7 << 76) | (random_bits >> 62 << 64) | (0b10 << 62) | (random_bits & ((1 << 62) - 1))
     )
     return str(uuids.UUID(int=bits))
+
+
+# The type of the validation error of a log that has another field of a stop without its start.
+REQUIRES_STOP = "requires_stop"
 
 
 class LogIdentity(Schema):
@@ -198,13 +202,13 @@ class LogValues(LogFields, LogIdentity):
     def _check_stop_and_time_order(self) -> Self:
         down_from_unknown = self.partial and "down_from" not in self.model_fields_set
         if _is_earlier(self.ended_at, self.started_at):
-            _refuse("ended_at", "'ended_at' must not be before 'started_at'.")
+            _refuse("order", "ended_at", "'ended_at' must not be before 'started_at'.")
         if self.down_to is not None and self.down_from is None and not down_from_unknown:
-            _refuse("down_to", "'down_to' requires 'down_from'.")
+            _refuse(REQUIRES_STOP, "down_to", "'down_to' requires 'down_from'.")
         if self.down_kind is not None and self.down_from is None and not down_from_unknown:
-            _refuse("down_kind", "'down_kind' requires 'down_from'.")
+            _refuse(REQUIRES_STOP, "down_kind", "'down_kind' requires 'down_from'.")
         if _is_earlier(self.down_to, self.down_from):
-            _refuse("down_to", "'down_to' must not be before 'down_from'.")
+            _refuse("order", "down_to", "'down_to' must not be before 'down_from'.")
         return self
 
 
@@ -212,8 +216,8 @@ def _is_earlier(end: datetime | None, start: datetime | None) -> bool:
     return end is not None and start is not None and end < start
 
 
-def _refuse(field: str, message: str) -> None:
-    raise PydanticCustomError("order", message, {"field": field})  # ty: ignore[invalid-argument-type] -- our own message, not a template
+def _refuse(error_type: LiteralString, field: str, message: str) -> None:
+    raise PydanticCustomError(error_type, message, {"field": field})  # ty: ignore[invalid-argument-type] -- our own message, not a template
 
 
 class LogBody(AttachmentsIgnored, LogValues):

@@ -12,6 +12,8 @@ from typing import Any
 import pillow_heif
 from PIL import Image
 
+from machine_monitor.services.files.store import FolderStore
+
 pillow_heif.register_heif_opener()
 ORIENTATION, GPS, LATITUDE = 0x0112, 0x8825, 2
 
@@ -101,3 +103,8 @@ async def attach(client, log, *parts):
     response = await client.post(f"{path_of(log)}/attachments", files=[*parts])
     assert response.status_code == 201, response.text
     return response
+
+
+def names(store: FolderStore) -> list[str]:
+    """Return the names of the files in a store, which are their digests."""
+    return [file.digest for file in store.files()]

@@ -61,7 +61,7 @@ async def test_previews_are_looked_up_outside_the_event_loop(client, folder, mon
     assert threading.current_thread() not in threads
 
 
-async def test_a_service_that_stops_ends_the_decoder_and_leaves_no_mark(database_url, folder, tmp_path, monkeypatch):
+async def test_a_service_that_stops_ends_the_decoder_and_caches_nothing(database_url, folder, tmp_path, monkeypatch):
     async with serving(Settings(database_url=database_url, files=str(folder))) as client:
         log = (await attach(client, await new_log(client), part(image()))).json()
     for preview in folder.glob("previews/320/*/*"):

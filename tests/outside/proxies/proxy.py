@@ -23,7 +23,7 @@ NAME = "machines.example.com"
 BROWSER_ADDRESS = "127.0.0.2"
 START_SECONDS = 30
 MODULES = Path("/usr/lib/apache2/modules")
-APACHE_MODULES = ("mpm_event", "authz_core", "socache_shmcb", "ssl", "headers", "proxy", "proxy_http")
+APACHE_MODULES = ("mpm_event", "authz_core", "alias", "socache_shmcb", "ssl", "headers", "proxy", "proxy_http")
 # Chromium's headers of a fetch from a page of the console, without those that name the page.
 CHROMIUM = {
     "Accept": "application/json",
@@ -37,11 +37,15 @@ CHROMIUM = {
 
 
 class Endpoint(NamedTuple):
-    """An address of a proxy; `prefix` is the path below which it publishes the service."""
+    """An address of a proxy; `prefix` is the path below which it publishes the service.
+
+    `http_port` is the port at which it redirects to HTTPS.
+    """
 
     port: int
     prefix: str = ""
     trusted: ssl.SSLContext | None = None
+    http_port: int | None = None
 
     @property
     def origin(self) -> str:
@@ -132,13 +136,12 @@ def _is_certified(endpoint: Endpoint) -> bool:
 def nginx(folder: Path, services: Mapping[str, int], more: str = "") -> Iterator[dict[str, Endpoint]]:
     """Run nginx with docs/deploy/nginx.conf for each prefix and its service; `more` are other servers."""
     paths, trusted = certified(folder / "certificates")
-    endpoints = {prefix: Endpoint(free_port(), prefix, trusted) for prefix in services}
-    servers = [
-        shipped(
-            "nginx.conf", {"443 ssl": f"127.0.0.1:{endpoints[prefix].port} ssl", ":8000": f":{port}", **paths}, prefix
-        )
-        for prefix, port in services.items()
-    ]
+    endpoints = {prefix: Endpoint(free_port(), prefix, trusted, free_port()) for prefix in services}
+    servers = []
+    for prefix, port in services.items():
+        endpoint = endpoints[prefix]
+        ports = {"443 ssl": f"127.0.0.1:{endpoint.port} ssl", " 80": f" 127.0.0.1:{endpoint.http_port}"}
+        servers.append(shipped("nginx.conf", {**ports, ":8000": f":{port}", **paths}, prefix))
     temporary = [f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")]
     configured = folder / "nginx.conf"
     configured.write_text(
@@ -176,12 +179,13 @@ def caddy(folder: Path, services: Mapping[str, int]) -> Iterator[dict[str, Endpo
 def apache(folder: Path, services: Mapping[str, int]) -> Iterator[dict[str, Endpoint]]:
     """Run Apache with docs/deploy/apache.conf for each prefix and its service."""
     paths, trusted = certified(folder / "certificates")
-    endpoints = {prefix: Endpoint(free_port(), prefix, trusted) for prefix in services}
-    hosts = [
-        f"Listen 127.0.0.1:{endpoints[prefix].port}\n"
-        + shipped("apache.conf", {"*:443": f"*:{endpoints[prefix].port}", ":8000": f":{port}", **paths}, prefix)
-        for prefix, port in services.items()
-    ]
+    endpoints = {prefix: Endpoint(free_port(), prefix, trusted, free_port()) for prefix in services}
+    hosts = []
+    for prefix, port in services.items():
+        endpoint = endpoints[prefix]
+        ports = {"*:443": f"*:{endpoint.port}", "*:80": f"*:{endpoint.http_port}"}
+        hosts += [f"Listen 127.0.0.1:{each}\n" for each in (endpoint.port, endpoint.http_port)]
+        hosts.append(shipped("apache.conf", {**ports, ":8000": f":{port}", **paths}, prefix))
     modules = [f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in APACHE_MODULES]
     own = [f"PidFile {folder}/pid", f"ErrorLog {folder}/error.log", f"DefaultRuntimeDir {folder}", "ServerName x"]
     configured = folder / "apache.conf"

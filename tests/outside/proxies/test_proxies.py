@@ -7,6 +7,7 @@ import time
 from urllib.parse import quote
 from uuid import uuid4
 
+import httpx2
 import pytest
 import segno
 from sqlmodel import select
@@ -15,7 +16,7 @@ from api.access.site import PASSWORD
 from console.conftest import ADMIN
 from machine_monitor.models.accounts.tables import Attempt
 from outside.proxies.conftest import PREFIX
-from outside.proxies.proxy import BROWSER_ADDRESS
+from outside.proxies.proxy import BROWSER_ADDRESS, NAME
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(300)]
 SIGN_IN = {"trigram": ADMIN, "password": PASSWORD}
@@ -51,6 +52,15 @@ def test_a_browser_signs_in_writes_and_follows_changes(proxy, prefix):
         assert "max-age" in made.headers["Strict-Transport-Security"]
         link = browser.post(f"/users/{ADMIN}/invitation").json()["url"]
         assert link.startswith(f"{endpoint.origin}{prefix}/ui/setup#code=")
+
+
+@pytest.mark.parametrize("prefix", ["", PREFIX])
+@pytest.mark.parametrize("proxy", ["nginx", "apache2"], indirect=True)
+def test_http_is_redirected_to_https(proxy, prefix):
+    """By 308, which keeps the method: a client that follows it does not turn a POST into a GET. Caddy: test_caddy."""
+    address = f"http://127.0.0.1:{proxy[prefix].http_port}{prefix}"
+    response = httpx2.post(f"{address}/logs?dry_run=true", headers={"Host": NAME})
+    assert (response.status_code, response.headers["Location"]) == (308, f"https://{NAME}{prefix}/logs?dry_run=true")
 
 
 @pytest.mark.parametrize("prefix", ["", PREFIX])

@@ -18,8 +18,9 @@ from machine_monitor.config import Settings
 KEEP_ALIVE_SECONDS = 75
 # Time for requests in progress to finish on shutdown; `docker stop` kills after ten seconds.
 SHUTDOWN_SECONDS = 8
-# The parent process kills a worker that does not answer it for this long. A worker answers once it has loaded the code,
-# which takes more than uvicorn's default of 5 s on a slow or busy machine: no worker would ever start.
+# uvicorn's parent process kills and replaces a worker that does not answer within this time. A new worker answers only
+# when it has loaded the code. On a slow machine that takes longer than uvicorn's default of 5 s: every worker would be
+# killed before it serves.
 WORKER_ANSWER_SECONDS = 30
 
 

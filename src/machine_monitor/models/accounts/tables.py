@@ -29,7 +29,10 @@ class Credential(Schema, table=True):
 
 
 class Session(Schema, table=True):
-    """Table of console sessions, by the digest of their cookie."""
+    """Table of console sessions, by the digest of their cookie.
+
+    `browser` and `device` are names from the user agent. `KnownDevice` recognizes a device by a cookie instead.
+    """
 
     __tablename__ = "sessions"
     __table_args__: ClassVar[Any] = (user_foreign_key(), Index(None, "user"))
@@ -65,7 +68,10 @@ class Invitation(Schema, table=True):
 
 
 class Attempt(Schema, table=True):
-    """Table of rate limit counters: failed sign-ins by IP address, account and device since the start of the window."""
+    """Table of rate limit counters: failed sign-ins and password changes since the start of the window.
+
+    `subject` names what is counted, such as an account at an IP address; see services/accounts/rate_limit.py.
+    """
 
     __tablename__ = "attempts"
 

@@ -59,8 +59,8 @@ def copy_snapshot(
     require_empty(destination)
     migrations.require_head(source.url)
     # The files first: a row never names bytes that are not there. One that is added meanwhile is copied at the end.
-    stores.copy(source.snapshot(upkeep.named_digests), progress)
-    contents, digests = source.snapshot(lambda tx: (_copy(destination, progress, tx), upkeep.named_digests(tx)))
+    stores.copy(source.snapshot(upkeep.referenced_digests), progress)
+    contents, digests = source.snapshot(lambda tx: (_copy(destination, progress, tx), upkeep.referenced_digests(tx)))
     return replace(contents, files=stores.copy(digests, progress))
 
 

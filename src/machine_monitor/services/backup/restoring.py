@@ -72,7 +72,7 @@ def restore(
 
 def _copy_files(file: Path, staged: Path, store: FolderStore | None, progress: Progress) -> CopiedFiles:
     """Copy the files that the rows of a backup name into the store, before any row names them there."""
-    digests = Database(database_urls.for_file(staged)).snapshot(upkeep.named_digests)
+    digests = Database(database_urls.for_file(staged)).snapshot(upkeep.referenced_digests)
     return Stores(manifest.files_of(file), store).copy(digests, progress)
 
 

@@ -55,7 +55,7 @@ def save(
 
 def _copy_files(store: FolderStore | None, staged: Path, target: Path, progress: Progress) -> CopiedFiles:
     """Copy the files that the rows of a backup name."""
-    digests = Database(database_urls.for_file(staged)).snapshot(upkeep.named_digests)
+    digests = Database(database_urls.for_file(staged)).snapshot(upkeep.referenced_digests)
     if store is None:
         return CopiedFiles(missing=digests)
     older = manifest.newest_files_beside(target)

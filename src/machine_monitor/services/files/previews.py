@@ -15,8 +15,8 @@ from machine_monitor.services.files.store import FILE_MODE, PREVIEWS, FolderStor
 Size = Literal[320, 1280]
 SMALL: Size = 320
 MEDIA_TYPE = "image/jpeg"
-# An image without a preview has an empty file in the cache. It is tried again after this time: the machine may have
-# been out of memory.
+# An image that could not be decoded has an empty file in the cache. It is tried again after this time: the machine may
+# have been out of memory.
 RETRY_SECONDS = 24 * 3600
 
 
@@ -29,7 +29,7 @@ class Previews:
         self._running: dict[Path, asyncio.Task[bool]] = {}
 
     async def close(self) -> None:
-        """End what is running. It leaves no preview, and no mark that there is none."""
+        """End what is running; nothing of it is cached."""
         for task in [*self._running.values()]:
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
@@ -54,7 +54,7 @@ class Previews:
         return self._store.folder / PREVIEWS / str(size) / digest[:2] / f"{digest}.jpg"
 
     async def _make(self, user: str, digest: str, size: Size) -> bool:
-        """Write a preview, or the mark that there is none; return whether there is one."""
+        """Cache a preview, or that there is none; return whether there is one."""
         content = await self._decoder.preview(user, partial(self._store.open, digest), size)
         path = self._path_of(digest, size)
         await asyncio.to_thread(make_folder, path.parent, self._store.folder)

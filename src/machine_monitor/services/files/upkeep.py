@@ -1,10 +1,9 @@
 """Compare the file store with the database: find missing and damaged files, and delete files without an attachment."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import file_digest
-from typing import Any
 
 from sqlalchemy import bindparam, exists, select, union
 
@@ -25,13 +24,13 @@ MAX_LISTED = 20
 
 @dataclass
 class Inventory:
-    """What `mm verify --files` has found: digests that are missing or damaged, and files that no row names."""
+    """What `mm verify --files` has found: digests that are missing or damaged, and files without an attachment."""
 
     files: int = 0
     bytes: int = 0
     missing: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
-    unnamed: list[str] = field(default_factory=list)
+    orphaned: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> list[str]:
@@ -45,30 +44,26 @@ class Inventory:
     def notes(self) -> list[str]:
         """What is not wrong, but should be known."""
         count = f"Files read: {self.files} ({self.bytes:,} bytes)."
-        if not self.unnamed:
+        if not self.orphaned:
             return [count]
-        listed = ", ".join(self.unnamed[:3]) + (", ..." if len(self.unnamed) > 3 else "")
-        return [count, f"Files of no record: {len(self.unnamed)} ({listed}). `mm files prune` removes them."]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as a JSON object."""
-        return asdict(self)
+        listed = ", ".join(self.orphaned[:3]) + (", ..." if len(self.orphaned) > 3 else "")
+        return [count, f"Files without an attachment: {len(self.orphaned)} ({listed}). `mm files prune` removes them."]
 
 
-def named_digests(tx: Transaction) -> list[str]:
+def referenced_digests(tx: Transaction) -> list[str]:
     """Return the digests of all attachments, those of deleted records too, each once and in order."""
     return [row[0] for row in tx.execute(_digests_statement(tx.engine), {})]
 
 
 def take_inventory(database: Database, store: FileStore | None, progress: Progress = lambda *_: None) -> Inventory:
-    """Read every file, and compare its digest with its name and the names with the rows."""
-    # The files first: one that is added meanwhile is in the rows, and then looked for by its name.
+    """Read every file and compare its digest with its name, and the files with the attachments."""
+    # List the files before the attachments: otherwise a file that is added in between would look orphaned.
     existing = set() if store is None else {file.digest for file in store.files()}
-    named, inventory = database.snapshot(named_digests), Inventory()
+    referenced, inventory = database.snapshot(referenced_digests), Inventory()
     if store is None:
-        inventory.missing = named
+        inventory.missing = referenced
         return inventory
-    for done, digest in enumerate(named, 1):
+    for done, digest in enumerate(referenced, 1):
         size = _intact_size(store, digest)
         if size is None:
             inventory.missing.append(digest)
@@ -77,8 +72,8 @@ def take_inventory(database: Database, store: FileStore | None, progress: Progre
         else:
             inventory.files += 1
             inventory.bytes += size
-        progress(done, len(named))
-    inventory.unnamed = sorted(existing - {*named})
+        progress(done, len(referenced))
+    inventory.orphaned = sorted(existing - {*referenced})
     return inventory
 
 
@@ -162,12 +157,12 @@ def _copy_file(source: FileStore, target: FileStore, digest: str) -> StoredFile 
 
 
 def prune(database: Database, store: FolderStore, added_before: float, *, dry_run: bool = False) -> list[StoredFile]:
-    """Remove files that no row names and that were last added before this time; return them.
+    """Remove files without an attachment that were last added before this time; return them.
 
     Also removes what interrupted uploads have left, and previews whose original is gone.
     """
-    named = {*database.snapshot(named_digests)}
-    old = [file for file in store.files() if file.added < added_before and file.digest not in named]
+    referenced = {*database.snapshot(referenced_digests)}
+    old = [file for file in store.files() if file.added < added_before and file.digest not in referenced]
     if dry_run:
         return old
     removed = []
@@ -182,28 +177,28 @@ def prune(database: Database, store: FolderStore, added_before: float, *, dry_ru
 def remover(
     store: FileStore, digests: Sequence[str], added_before: float = float("inf")
 ) -> Callable[[Transaction], list[StoredFile]]:
-    """Return a unit of work that removes those of these files that no row names; it returns them."""
+    """Return a unit of work that removes those of these files that have no attachment; it returns them."""
 
     def remove(tx: Transaction) -> list[StoredFile]:
-        # No upload names a file between here and the commit; see `attachments.rows_of`.
+        # No upload adds an attachment of these files between here and the commit; see `attachments.rows_of`.
         tx.acquire_files_lock()
-        return [*_remove_unnamed(tx, store, digests, added_before)]
+        return [*_remove_orphans(tx, store, digests, added_before)]
 
     return remove
 
 
-def _remove_unnamed(
+def _remove_orphans(
     tx: Transaction, store: FileStore, digests: Sequence[str], added_before: float
 ) -> Iterator[StoredFile]:
     for digest in digests:
         file = store.find(digest)
-        if file is not None and file.added < added_before and not _is_named(tx, digest):
+        if file is not None and file.added < added_before and not _is_referenced(tx, digest):
             store.remove(digest)
             yield file
 
 
-def _is_named(tx: Transaction, digest: str) -> bool:
-    return bool(tx.execute(_is_named_statement(tx.engine), {"digest": digest})[0][0])
+def _is_referenced(tx: Transaction, digest: str) -> bool:
+    return bool(tx.execute(_is_referenced_statement(tx.engine), {"digest": digest})[0][0])
 
 
 @cache
@@ -213,7 +208,7 @@ def _digests_statement(engine: Engine) -> Statement:
 
 
 @cache
-def _is_named_statement(engine: Engine) -> Statement:
+def _is_referenced_statement(engine: Engine) -> Statement:
     tables = [resource.child_lists[LIST].table for resource in ATTACHABLE]
     digest = bindparam("digest", type_=CODE.column_type)
     condition = exists().where(tables[0].c.sha256 == digest)

@@ -111,7 +111,7 @@ def _create(tx: Transaction, steps: Sequence[Step], context: ChangeContext) -> l
         return []
     resource = steps[0].record.resource
     new_records = [NewRecord(step.values, references.resolve(tx, resource, step.values).columns) for step in steps]
-    new_records = [new.completed(resource) for new in new_records]
+    new_records = [new.with_managed_lists(resource) for new in new_records]
     ids = tx.next_ids(resource.table.name, len(new_records))()
     storage.insert(tx, resource, new_records, context.at, ids)
     changed_records = [

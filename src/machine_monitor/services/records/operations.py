@@ -212,7 +212,7 @@ def insert_all(
     new_ids: Callable[[], list[int]] | None = None,
 ) -> list[int]:
     """Insert validated records with their history entries; return their ids, which are allocated if not given."""
-    new_records = [new.completed(resource) for new in new_records]
+    new_records = [new.with_managed_lists(resource) for new in new_records]
     ids = (new_ids or tx.next_ids(resource.table.name, len(new_records)))()
     storage.insert(tx, resource, new_records, context.at, ids)
     changed_records = [

@@ -74,14 +74,17 @@ def read(tx: Transaction, resource: Resource, key: Any, lookup_column: str) -> S
 
 
 def read_later(tx: Transaction, resource: Resource, key: Any, lookup_column: str) -> Callable[[], StoredRecord | None]:
-    """Do what `read` does, later in the sense of `Transaction.execute_later`. Call the function at most once."""
+    """Enqueue the statement of `read` as `Transaction.execute_later` does; the function that it returns has its result.
+
+    Call that function at most once.
+    """
     statement = record_statement(tx.engine, resource, lookup_column, Selection(tuple(resource.own_fields)))
     rows = tx.execute_later(statement, {"key": key})
 
-    def found() -> StoredRecord | None:
+    def read_first() -> StoredRecord | None:
         return next((StoredRecord(resource, *row) for row in rows()), None)
 
-    return found
+    return read_first
 
 
 def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> dict[str, StoredRecord]:
@@ -115,7 +118,7 @@ class NewRecord(NamedTuple):
     values: Mapping[str, Any]
     columns: Mapping[str, Any]
 
-    def completed(self, resource: Resource) -> "NewRecord":
+    def with_managed_lists(self, resource: Resource) -> "NewRecord":
         """Return the record with its managed lists, which are empty unless they are given."""
         return self._replace(values=with_managed_lists(resource, {}, self.values))
 
@@ -187,7 +190,10 @@ def _update_projections(
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
 ) -> None:
-    """Update the counters, and delete the sums that the change makes wrong. None is a record that does not count."""
+    """Update the counters, and delete the sums that the change makes wrong.
+
+    `before` is None for a record that did not exist or was deleted, `after` for one that is deleted now.
+    """
     counters.enqueue_update(tx, resource, before, after)
     invalidation.enqueue_change(tx, resource, record_id, before, after)
 
@@ -290,8 +296,6 @@ def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[
         if name in row:
             row[name] = engine.to_db(row[name], resource.own_fields[name].kind)
     row[resource.unique_column] = resource.unique_key_of(values[resource.key])
-    for name, list_name in resource.child_counts.items():
-        row[name] = len(values[list_name])
     return row
 
 

@@ -15,7 +15,7 @@ from machine_monitor.services.imports.candidates import Candidate
 from machine_monitor.services.imports.identity import RowStore
 from machine_monitor.services.imports.mapping import TableMapping
 from machine_monitor.services.imports.options import ImportOptions
-from machine_monitor.services.imports.plan import faults, provenance
+from machine_monitor.services.imports.plan import provenance, schema_problems
 from machine_monitor.services.imports.plan.provenance import Provenance
 from machine_monitor.services.imports.plan.references import (
     UNKNOWN,
@@ -116,7 +116,7 @@ class Planner:
             return step
         values = self._validate(step)
         if candidate.machine_fields:
-            step.problems += faults.check_machine_fields(candidate)
+            step.problems += schema_problems.check_machine_fields(candidate)
         if values is not None:
             self._resolve(step, values, named)
         if values is None or any(problem.level == "error" for problem in step.problems):
@@ -185,7 +185,7 @@ class Planner:
                     self.resource.create.model_validate(values, context={"zone": self.options.zone})
                 )
             except ValidationError as error:
-                found = faults.problems_of(error, self.resource, candidate)
+                found = schema_problems.problems_of(error, self.resource, candidate)
             emptied = [each for each in found if each.field and candidate.bad.get(each.field) == "null"]
             emptied = [each for each in emptied if candidate.fields.get(each.field or "") is not None]
             if not emptied:

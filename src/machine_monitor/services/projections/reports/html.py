@@ -62,10 +62,8 @@ class _Page:
         if self._query.filters:
             chosen = ", ".join(f"{name}={value}" for name, value in self._query.filters)
             yield f"<p>{escape(texts['machines_chosen'] + texts['colon'])}{escape(chosen)}</p>"
-        if period.end < period.whole_end:
-            yield f'<p class="note">{escape(texts["unfinished"])}</p>'
-        if self._report.is_truncated:
-            yield f"<p><strong>{escape(texts['truncated'])}</strong></p>"
+        for name in self._report.notes:
+            yield f"<p><strong>{escape(texts[name])}</strong></p>"
         moment = self._language.moment(written, self._zone)
         yield f'<p class="note">{escape(texts["written"] + texts["colon"])}{moment}</p>'
 

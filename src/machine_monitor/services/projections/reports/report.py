@@ -94,6 +94,13 @@ class Report:
     open_count: int
     is_truncated: bool
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """The names of the texts that say what the figures do not cover."""
+        period = self.query.period
+        given = {"unfinished": period.end < period.whole_end, "truncated": self.is_truncated}
+        return [name for name, is_given in given.items() if is_given]
+
 
 def parse_report_query(pairs: QueryPairs, time_context: TimeContext, base_url: str = "") -> ReportQuery:
     """Parse the query string of a report; raises a 422 that names every fault. The last whole week is the default."""

@@ -28,19 +28,21 @@ MACHINE_FIGURES = ("down_time", "failure_time", "failures", "mtbf", "mttr", "ava
 CHARTED_MACHINES = 20
 SECONDS_PER_HOUR = 3600
 CHART_SIZE = {"width": 760, "height": 380}
+# How many rows of 20 pixels such a chart covers.
+CHART_ROWS = 19
 
 
-def build(report: Report, written: datetime) -> bytes:
-    """Return the workbook; open stops last until `written`."""
+def build(report: Report, written_at: datetime) -> bytes:
+    """Return the workbook; open stops last until `written_at`."""
     from xlsxwriter import Workbook  # noqa: PLC0415 -- only exports to Excel need it
 
     target = BytesIO()
     book = Workbook(target, {"in_memory": True})
     writer = _Writer(report, LANGUAGES[report.query.language], book, _formats(book))
-    writer.summary(written)
+    writer.summary(written_at)
     writer.machines()
     writer.causes()
-    writer.open_stops(written)
+    writer.open_stops(written_at)
     writer.definitions()
     book.close()
     return target.getvalue()
@@ -58,24 +60,29 @@ class _Writer:
     book: "Workbook"
     formats: Mapping[str, Any]
 
-    def summary(self, written: datetime) -> None:
-        """Write the periods and the figures of all machines."""
+    def summary(self, written_at: datetime) -> None:
+        """Write the periods, what the report does not cover, and the figures of all machines together."""
         sheet, texts = self._sheet("summary", [44, 20, 20, 16]), self.language.texts
         sheet.write_string(0, 0, f"{texts['title']}, {self.report.query.period.name}", self.formats["head"])
-        for row, (name, period) in enumerate((("period", self.report.query.period), ("before", self.report.before)), 1):
-            self._row(sheet, row, [texts[name], period.name, period.start, period.end])
-        self._row(sheet, 3, [texts["written"], written])
+        periods = {"period": self.report.query.period, "before": self.report.before}
+        head = [[texts[name], period.name, period.start, period.end] for name, period in periods.items()]
+        head.append([texts["written"], written_at])
         if self.report.query.filters:
-            chosen = ", ".join(f"{name}={value}" for name, value in self.report.query.filters)
-            self._row(sheet, 4, [texts["machines_chosen"], chosen])
-        self._head(sheet, 6, ["figure", "period", "before", "difference"])
+            head.append(
+                [texts["machines_chosen"], ", ".join(f"{name}={value}" for name, value in self.report.query.filters)]
+            )
+        head += [[texts[name]] for name in self.report.notes]
+        for row, cells in enumerate(head, 1):
+            self._row(sheet, row, cells)
+        titles_row = len(head) + 2
+        self._head(sheet, titles_row, ["figure", "period", "before", "difference"])
         plant = self.report.plant
-        for row, (name, kind) in enumerate(FIGURES.items(), 7):
+        for row, (name, kind) in enumerate(FIGURES.items(), titles_row + 1):
             sheet.write_string(row, 0, self._titled(name, kind))
             self._figures(sheet, row, 1, kind, (plant.now[name], plant.before[name]))
 
     def machines(self) -> None:
-        """Write all machines, each figure beside that of the period before, and a chart of the longest stopped."""
+        """Write the machines, each figure beside that of the period before, and a chart of the longest stopped."""
         sheet = self._sheet("machines", [30, *[13] * (3 * len(MACHINE_FIGURES))])
         titles = [self.language.texts["machine"]]
         for name in MACHINE_FIGURES:
@@ -95,7 +102,7 @@ class _Writer:
         row = self._ranking(sheet, 0, "hours", self.report.by_downtime)
         self._ranking(sheet, row + 2, "count", self.report.by_failures)
 
-    def open_stops(self, written: datetime) -> None:
+    def open_stops(self, written_at: datetime) -> None:
         """Write the stops that are not over."""
         sheet = self._sheet("open", [30, 16, 16, 36, 18, 16])
         self._head(sheet, 0, ["machine", "sector", "type", "cause", "since", "lasts"])
@@ -103,7 +110,7 @@ class _Writer:
             since = datetime.fromisoformat(stop["down_from"])
             cells = [stop["machine"], stop["expanded"]["machine"]["sector"], stop["type"], stop["cause"], since]
             self._row(sheet, row, cells)
-            self._number(sheet, (row, 5), "hours", (written - since).total_seconds())
+            self._number(sheet, (row, 5), "hours", (written_at - since).total_seconds())
         shown = len(self.report.open_stops)
         if shown < self.report.open_count:
             note = self.language.texts["more"].format(shown=shown, count=self.report.open_count)
@@ -117,7 +124,7 @@ class _Writer:
             self._row(sheet, row, [self.language.texts[name], meaning])
 
     def _ranking(self, sheet: "Worksheet", first: int, kind: str, ranking: Ranking) -> int:
-        """Write a ranking from this row on; return the row after it and its chart."""
+        """Write a ranking from the row `first` on; return the first row below it and its chart."""
         texts = self.language.texts
         column = "down_time" if kind == "hours" else "failures"
         titles = [texts["cause"], self._titled(column, kind)]
@@ -129,14 +136,15 @@ class _Writer:
             self._figures(sheet, row, 1, kind, (cause.weight, cause.before))
             self._number(sheet, (row, 4), "share", cause.share)
             self._number(sheet, (row, 5), "share", cause.cumulative)
-        end = first + 1 + len(ranking.causes)
+        end = causes_end = first + 1 + len(ranking.causes)
         if ranking.rest["values"]:
             sheet.write_string(end, 0, texts["rest"].format(count=ranking.rest["values"]))
             self._number(sheet, (end, 1), kind, ranking.rest["weight"])
             self._number(sheet, (end, 4), "share", ranking.rest["share"])
+            end += 1
         if ranking.causes:
-            self._pareto_chart(sheet, first, end, f"causes_by_{'downtime' if kind == 'hours' else 'failures'}")
-        return max(end, first + 20)
+            self._pareto_chart(sheet, first, causes_end, f"causes_by_{'downtime' if kind == 'hours' else 'failures'}")
+        return max(end, first + CHART_ROWS)
 
     def _pareto_chart(self, sheet: "Worksheet", first: int, end: int, title: str) -> None:
         """Insert columns for the weights and a line for the cumulative share, beside the table."""

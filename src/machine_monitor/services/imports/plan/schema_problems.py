@@ -1,14 +1,16 @@
-"""Report codes for what a schema refuses."""
+"""Turn what a schema refuses in a row into problems of the report."""
 
 from pydantic import ValidationError
 
+from machine_monitor.database.kinds import CODE
 from machine_monitor.models import MACHINES
+from machine_monitor.models.log import REQUIRES_STOP
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
 from machine_monitor.services.imports.report import Level, RowProblem
 from machine_monitor.services.records import validation
 
-# The code of the report, by the type of Pydantic's error or by the code of a validator of ours.
+# The code of the report, by the type of Pydantic's error; `time`, `order` and REQUIRES_STOP are types of our own.
 CODES = {
     "missing": "missing",
     "string_too_short": "missing",
@@ -18,19 +20,15 @@ CODES = {
     "literal_error": "not-allowed",
     "bool_type": "not-a-boolean",
     "int_type": "not-an-integer",
-    "int_from_float": "not-an-integer",
-    "float_type": "not-a-number",
     "time": "not-a-date",
     "order": "before-start",
+    REQUIRES_STOP: "missing",
     "extra_forbidden": "unknown-field",
 }
-# By the kind of the field, where a pattern or a type is not met.
-KIND_CODES = {"code": "not-a-code", "time": "not-a-date", "boolean": "not-a-boolean", "integer": "not-an-integer"}
-REQUIRES_DOWN_FROM = "requires 'down_from'"
 
 
 def check_machine_fields(candidate: Candidate) -> list[RowProblem]:
-    """Return the problems of what a row says about its machine; a value is emptied if its rule says so."""
+    """Return the problems of what a row says about its machine. A value whose mapping has `bad: null` is emptied."""
     given = {name: value for name, value in candidate.machine_fields.items() if value is not None}
     attributes = {name.removeprefix(ATTRIBUTE): given.pop(name) for name in [*given] if name.startswith(ATTRIBUTE)}
     try:
@@ -63,12 +61,12 @@ def problems_of(error: ValidationError, resource: Resource, candidate: Candidate
 
 def _problem(detail: dict, message: str, name: str | None, resource: Resource, candidate: Candidate) -> RowProblem:
     value = detail["input"]
-    kind = resource.own_fields[name].kind.name if name in resource.own_fields else ""
-    code = CODES.get(detail["type"]) or KIND_CODES.get(kind, "not-allowed")
+    is_code = name in resource.own_fields and resource.own_fields[name].kind is CODE
+    code = CODES.get(detail["type"], "not-a-code" if is_code else "not-allowed")
     if name is not None and value is None and detail["type"] != "missing":
         code, message = "missing", f"'{name}' is empty."
-    if REQUIRES_DOWN_FROM in message:
-        name, code = "down_from", "missing"
+    if detail["type"] == REQUIRES_STOP:
+        name = "down_from"
     shown = candidate.source(name) if name is not None and code != "missing" else None
     if shown is None and isinstance(value, str) and code != "missing":
         shown = value

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api.files.samples import digest, new_log, part
-from conftest import serving
-from machine_monitor.config import Settings
+from api.files.samples import digest, names, part
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import UsageError
@@ -22,30 +20,6 @@ from machine_monitor.services.files.upkeep import CopiedFiles
 
 def ignore_progress(*_):
     pass
-
-
-def names(store: FolderStore) -> list[str]:
-    return [file.digest for file in store.files()]
-
-
-@pytest.fixture
-def store(tmp_path):
-    return FolderStore(tmp_path / "files")
-
-
-@pytest.fixture
-async def site(database_url, store):
-    """A service on a database, and the path of a log."""
-    async with serving(Settings(database_url=database_url, files=str(store.folder))) as client:
-        log = await new_log(client)
-        yield client, f"/logs/{log['uuid']}"
-
-
-@pytest.fixture
-def database(database_url):
-    opened = Database(database_url)
-    yield opened
-    opened.close_writer()
 
 
 async def test_a_backup_has_each_file_once_and_a_restore_brings_it(site, database, store, tmp_path, empty_url):
@@ -91,6 +65,7 @@ async def test_dated_backups_share_the_files_that_both_have(site, database, stor
     assert second.path_of(digest(b"two")).read_bytes() == b"two"
     # The files of the service are not shared: what damages them does not damage a backup.
     assert all(not second.path_of(each).samefile(store.path_of(each)) for each in names(second))
+    # Older than the second one, of which the third one is to share files.
     os.utime(manifest.path_of(files[0]), (0, 0))
     # A folder that belongs to no backup, such as the store of a service, is not shared.
     shutil.copytree(store.folder, tmp_path / "site.files")

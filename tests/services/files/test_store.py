@@ -1,4 +1,4 @@
-"""The file store and its upkeep: bytes that are there once and whole, and what prune, verify, backup and copy do."""
+"""The file store and its upkeep: each file is stored once and whole, and what `prune` and `verify` do."""
 
 import asyncio
 import errno
@@ -11,49 +11,26 @@ from pathlib import Path
 
 import pytest
 
-from api.files.samples import digest, image, new_id, new_log, part
+from api.files.samples import digest, image, names, new_id, new_log, part
 from conftest import serving
 from machine_monitor.config import Settings
 from machine_monitor.database import database_urls
 from machine_monitor.database.connect import Database
 from machine_monitor.errors import StorageFull
 from machine_monitor.services.files import attachments, receiving, upkeep
-from machine_monitor.services.files.store import STALE_PART, FolderStore
+from machine_monitor.services.files.store import STALE_PART, FolderStore, IncomingPart
 from waiting import wait_until
 
 OLD = time.time() - 10 * 86_400
 
 
 def keep(store: FolderStore, content: bytes) -> str:
+    """Store these bytes without an attachment; return their digest."""
     incoming = store.receive()
     incoming.write(content)
-    sealed = incoming.seal()
+    digest_of_content = incoming.seal()
     incoming.keep()
-    return sealed
-
-
-def names(store: FolderStore) -> list[str]:
-    return [file.digest for file in store.files()]
-
-
-@pytest.fixture
-def store(tmp_path):
-    return FolderStore(tmp_path / "files")
-
-
-@pytest.fixture
-async def site(database_url, store):
-    """A service on a database, and the path of a log."""
-    async with serving(Settings(database_url=database_url, files=str(store.folder))) as client:
-        log = await new_log(client)
-        yield client, f"/logs/{log['uuid']}"
-
-
-@pytest.fixture
-def database(database_url):
-    opened = Database(database_url)
-    yield opened
-    opened.close_writer()
+    return digest_of_content
 
 
 def test_the_same_bytes_are_one_file_that_only_the_service_can_read(store):
@@ -67,7 +44,7 @@ def test_the_same_bytes_are_one_file_that_only_the_service_can_read(store):
     os.utime(store.path_of(digest(b"same")), (OLD, OLD))
     second.keep()
     assert names(store) == [digest(b"same")]
-    # It counts as new, so that no prune removes it before a row names it.
+    # It counts as new, so that no prune removes it before an attachment refers to it.
     assert store.find(digest(b"same")).added > time.time() - 60
     assert [*store.folder.glob("incoming/*")] == []
     for path in [store.folder, *store.folder.rglob("*")]:
@@ -84,13 +61,17 @@ def test_only_a_digest_is_a_path(store):
 
 def test_a_file_has_its_name_only_when_it_is_flushed(store, monkeypatch):
     """Bytes are on disk before their name, and the name before the row."""
-    done, incoming = [], store.receive()
-    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append(stat.S_ISDIR(os.fstat(descriptor).st_mode)))
+    flushed, incoming = [], store.receive()
+
+    def record_flush(descriptor):
+        flushed.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+
+    monkeypatch.setattr(os, "fsync", record_flush)
     incoming.write(b"x")
     incoming.seal()
-    assert done == [False]
+    assert flushed == ["file"]
     incoming.keep()
-    assert done == [False, True, True, True]
+    assert flushed == ["file", "folder", "folder", "folder"]
     incoming = store.receive()
     incoming.write(b"half")
     incoming.discard()
@@ -174,7 +155,7 @@ async def test_a_refused_upload_leaves_bytes_that_were_there(site, store):
     assert (await client.get(path)).json()["attachment_count"] == 0
 
 
-async def test_prune_removes_what_is_old_and_nobodys(site, database, store):
+async def test_prune_removes_old_files_without_an_attachment(site, database, store):
     client, path = site
     kept = (await client.post(f"{path}/attachments", files=[part(image())])).json()["attachments"][0]
     await client.get(f"/attachments/{kept['id']}/preview")
@@ -193,7 +174,7 @@ async def test_prune_removes_what_is_old_and_nobodys(site, database, store):
     assert [file.digest for file in upkeep.prune(database, store, time.time() - 60)] == gone
     # The file of a deleted log stays, for the log can be restored.
     assert names(store) == sorted([kept["sha256"], young])
-    assert [part.exists() for part in (stale._path, fresh._path)] == [False, True]
+    assert [incoming._path.exists() for incoming in (stale, fresh)] == [False, True]
     for incoming in (stale, fresh):
         incoming.discard()
     assert len([*store.folder.glob("previews/*/*/*.jpg")]) == 1
@@ -215,7 +196,7 @@ async def test_prune_removes_previews_whose_original_is_gone(site, database, sto
     assert [*store.folder.glob("previews/*/*/*.jpg")] == [preview]
 
 
-async def test_a_file_that_is_pruned_during_its_upload_is_not_named(site, database, store, monkeypatch):
+async def test_an_upload_whose_file_is_pruned_meanwhile_stores_no_attachment(site, database, store, monkeypatch):
     """An upload finds bytes in the store that a prune removes at that moment: the client sends them again."""
     client, path = site
     rows_of = attachments.rows_of
@@ -236,30 +217,29 @@ async def test_a_file_that_is_pruned_during_its_upload_is_not_named(site, databa
     assert upkeep.take_inventory(database, store).faults == []
 
 
-async def test_prune_and_an_upload_wait_for_each_other(site, database, store):
-    """Neither engine lets a prune decide between the check of an upload and its commit."""
+async def test_a_prune_waits_for_the_commit_of_an_upload(site, database, store):
+    """An upload checks that its bytes are stored, then commits its attachment: no prune may remove them in between."""
     client, path = site
-    naming, decided = threading.Event(), threading.Event()
+    has_checked, has_pruned = threading.Event(), threading.Event()
 
     def upload(tx):
         tx.acquire_files_lock(shared=True)
-        naming.set()
-        decided.wait(0.5)
-        return decided.is_set()
+        has_checked.set()
+        return has_pruned.wait(0.5)
 
     def prune(tx):
         upkeep.remover(store, [])(tx)
-        decided.set()
+        has_pruned.set()
 
     other = Database(database.url)
-    uploading = threading.Thread(target=lambda: results.append(other.transact(upload)))
-    results: list[bool] = []
+    pruned_before_commit: list[bool] = []
+    uploading = threading.Thread(target=lambda: pruned_before_commit.append(other.transact(upload)))
     uploading.start()
-    naming.wait(10)
+    has_checked.wait(10)
     database.transact(prune)
     uploading.join()
     other.close_writer()
-    assert results == [False]
+    assert pruned_before_commit == [False]
     assert (await client.get(path)).status_code == 200
 
 
@@ -267,13 +247,13 @@ async def test_verify_proves_every_byte(site, database, store):
     client, path = site
     response = await client.post(f"{path}/attachments", files=[part(b"whole"), part(b"damaged"), part(b"missing")])
     assert response.status_code == 201
-    keep(store, b"nobody's")
+    keep(store, b"orphaned")
     assert upkeep.take_inventory(database, store).faults == []
     store.path_of(digest(b"damaged")).write_bytes(b"dAmaged")
     store.path_of(digest(b"missing")).unlink()
     inventory = upkeep.take_inventory(database, store)
     assert (inventory.files, inventory.missing, inventory.damaged) == (1, [digest(b"missing")], [digest(b"damaged")])
-    assert inventory.unnamed == [digest(b"nobody's")]
+    assert inventory.orphaned == [digest(b"orphaned")]
     assert [digest(b"missing") in inventory.faults[0], digest(b"damaged") in inventory.faults[1]] == [True, True]
     assert upkeep.take_inventory(database, None).missing == sorted(
         digest(b) for b in (b"whole", b"damaged", b"missing")
@@ -289,7 +269,7 @@ async def test_a_full_disk_refuses_an_upload_and_loses_nothing(site, store, monk
 
     for method in ("write", "seal", "keep"):
         with monkeypatch.context() as patched:
-            patched.setattr(receiving.FolderStore.receive.__globals__["IncomingPart"], method, fail)
+            patched.setattr(IncomingPart, method, fail)
             response = await client.put(f"{path}/attachments/{new_id()}", content=b"while it is full")
             assert (response.status_code, response.json()["code"]) == (StorageFull.status, "storage-full"), method
     await wait_until(lambda: not [*store.folder.glob("incoming/*")])
