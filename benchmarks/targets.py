@@ -42,13 +42,16 @@ def on_sqlite(path: Path) -> list[Target]:
     return [
         Target(PRODUCT, servers.product(f"sqlite:///{path}")),
         Target(NAIVE, naive(f"sqlite+aiosqlite:///{path}")),
-        Target(LIMIT, servers.uvicorn("benchmarks.apps.limit:serve", servers.python(), BENCH_FILE=str(path))),
+        Target(
+            LIMIT,
+            servers.uvicorn("benchmarks.apps.limit:create", servers.python(), BENCH_FILE=str(path)),
+        ),
     ]
 
 
 def naive(url: str) -> Command:
     """Return the command for the naive app on a database."""
-    return servers.uvicorn("benchmarks.apps.naive:serve", servers.python(), BENCH_URL=url)
+    return servers.uvicorn("benchmarks.apps.naive:create", servers.python(), BENCH_URL=url)
 
 
 def peers(path: Path) -> list[Target]:

@@ -2,7 +2,6 @@
 
 from itertools import islice
 
-import httpx2
 import pytest
 from benchmarks import build, data
 from benchmarks.apps import limit, naive
@@ -10,17 +9,13 @@ from benchmarks.queries import READS, QueryGenerator
 from benchmarks.sections import writes
 from benchmarks.targets import items_of
 
-from conftest import serving
+from conftest import client_of, serving
 from machine_monitor.config import Settings
 from machine_monitor.models.log import LogCreate
 from machine_monitor.models.machine import MachineCreate
 from machine_monitor.models.user import UserCreate
 
 ROWS = 200
-
-
-def client_of(app) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://bench")
 
 
 def items(response) -> list:

@@ -119,20 +119,22 @@ def test_a_backup_deletes_only_old_backups(tmp_path):
     assert (host.backups / f"{young}.files/ab/cd/abcd").exists()
 
 
-def test_the_timer_starts_the_backup_and_both_are_installed():
-    assert ("Timer", "Persistent", "true") in settings(TIMER)
-    assert TIMER.removesuffix(".timer") == BACKUP.removesuffix(".service")
+@pytest.mark.parametrize(("timer", "calendar"), [(TIMER, "*-*-* 02:30:00"), (REPORT_TIMER, "Mon *-*-* 06:00:00")])
+def test_a_timer_starts_the_service_of_its_name(timer, calendar):
+    found = settings(timer)
+    assert [value for part, name, value in found if (part, name) == ("Timer", "OnCalendar")] == [calendar]
+    assert ("Timer", "Persistent", "true") in found
+    assert ("Install", "WantedBy", "timers.target") in found
+    # Without `Unit`, systemd starts the service of the same name.
+    assert "Unit" not in {name for part, name, _ in found if part == "Timer"}
+    assert (DEPLOY / timer).with_suffix(".service").exists()
+
+
+def test_the_service_and_the_backup_timer_are_enabled():
     installed = {unit: value for unit in (SERVICE, TIMER) for part, _, value in settings(unit) if part == "Install"}
     assert installed == {SERVICE: "multi-user.target", TIMER: "timers.target"}
     page = (DEPLOY / "site.md").read_text()
     assert f"systemctl enable --now {SERVICE} {TIMER}" in page
-
-
-def test_the_report_is_written_every_monday():
-    timer = settings(REPORT_TIMER)
-    assert ("Timer", "Persistent", "true") in timer
-    assert ("Install", "WantedBy", "timers.target") in timer
-    assert REPORT_TIMER.removesuffix(".timer") == REPORT.removesuffix(".service")
 
 
 @pytest.mark.parametrize("unit", [SERVICE, BACKUP, REPORT])
@@ -147,9 +149,10 @@ def test_units_run_as_a_user_who_can_write_only_the_folders_of_the_service(unit)
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd: apt-get install systemd")
 def test_systemd_accepts_the_units(tmp_path):
     host = Host(tmp_path)
-    for unit in (SERVICE, BACKUP, TIMER, REPORT, REPORT_TIMER):
+    units = (SERVICE, BACKUP, TIMER, REPORT, REPORT_TIMER)
+    for unit in units:
         (tmp_path / unit).write_text(host.local((DEPLOY / unit).read_text()))
-    command = ["systemd-analyze", "verify", "--man=no", *(tmp_path / unit for unit in (SERVICE, TIMER))]
+    command = ["systemd-analyze", "verify", "--man=no", *(tmp_path / unit for unit in units)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     (tmp_path / SERVICE).write_text("[Service]\nExecStart=relative\nRestart=sometimes\n")

@@ -26,7 +26,7 @@ JSON = [(b"content-type", b"application/json")]
 
 
 class Log(msgspec.Struct):
-    """A log with all fields of the product's API."""
+    """A log with the fields that the benchmark compares: those of the product's API without attachments."""
 
     uuid: str
     machine: str
@@ -104,6 +104,6 @@ def create_app(path: str) -> Callable[..., Awaitable[None]]:
     return app
 
 
-def serve() -> Callable[..., Awaitable[None]]:
+def create() -> Callable[..., Awaitable[None]]:
     """Create the app for the file in the variable BENCH_FILE."""
     return create_app(os.environ["BENCH_FILE"])

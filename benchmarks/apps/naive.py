@@ -207,6 +207,6 @@ def create_app(url: str) -> FastAPI:
     return app
 
 
-def serve() -> FastAPI:
+def create() -> FastAPI:
     """Create the app for the database in the variable BENCH_URL."""
     return create_app(os.environ["BENCH_URL"])

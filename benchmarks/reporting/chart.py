@@ -6,7 +6,7 @@ from html import escape
 from math import ceil, floor, log10
 from typing import Any
 
-from benchmarks.reporting.report_rows import CASES, SERVERS
+from benchmarks.reporting.report_rows import CASE_TITLES, SERVERS
 
 Points = list[tuple[float, float]]
 COLOURS = ("#1b6ca8", "#2e8540", "#c05621", "#6b46c1", "#b83280", "#4a5568", "#975a16")
@@ -37,7 +37,7 @@ def draw_chart(results: Sequence[Mapping[str, Any]]) -> str:
     }
     cases = {
         label.replace("`", ""): collect("statements", lambda section, case=case: _p99(section[case]))
-        for case, label in CASES.items()
+        for case, label in CASE_TITLES.items()
     }
     cases["at any cursor"] = collect("statements", lambda section: _p99(section["walks"]["default sort"]["any"]))
     panels = [

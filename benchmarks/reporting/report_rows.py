@@ -22,7 +22,7 @@ class Goal:
     is_upper_bound: bool = False
 
     @property
-    def met(self) -> bool:
+    def is_met(self) -> bool:
         """Whether the measured value is within the bound."""
         return self.measured <= self.bound if self.is_upper_bound else self.measured >= self.bound
 
@@ -45,13 +45,13 @@ def report_rows(sections: Mapping[str, Any]) -> Iterator[ReportRow]:
 
 
 def _reads(section: Mapping[str, Any]) -> Iterator[ReportRow]:
-    for kind, (what, bounds) in {**READS, "unchanged": UNCHANGED}.items():
+    for kind, (what, bounds) in {**READ_GOALS, "unchanged": UNCHANGED}.items():
         for clients, results in section.get(kind, {}).items():
-            yield _requests(f"{what}{CLIENTS[clients]}", results, bounds)
+            yield _requests(f"{what}{CLIENTS_SUFFIXES[clients]}", results, bounds)
 
 
 def _requests(title: str, results: Mapping[str, Any], bounds: Mapping[str, float]) -> ReportRow:
-    """Return the row of one kind of request; its goals are ratios of processor time to the product."""
+    """Return the row of one kind of request; a goal is another server's processor time divided by the product's."""
     cells = {name: _request_cell(each) for name, each in results.items()}
     product_us, goals = results[PRODUCT]["cpu_us"], []
     for name, bound in bounds.items():
@@ -86,7 +86,7 @@ def _statements(section: Mapping[str, Any], bounds: Mapping[str, float], where: 
         count, queries = result["count"], result["queries"]
         incomplete = "" if count == queries else f" ({count} of {queries} in time)"
         cells = {PRODUCT: _latency(result) + incomplete}
-        yield ReportRow(f"in the database{where}: {CASES[case]}", cells, _p99_goals(result, bound, 2))
+        yield ReportRow(f"in the database{where}: {CASE_TITLES[case]}", cells, _p99_goals(result, bound, 2))
 
 
 def _sqlite_statements(section: Mapping[str, Any]) -> Iterator[ReportRow]:
@@ -174,8 +174,8 @@ def _idle(section: Mapping[str, Any]) -> Iterator[ReportRow]:
 
 def _postgres(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     where = f" on PostgreSQL, {section['rows']:,} rows"
-    for kind, (what, _) in READS.items():
-        for clients, also in CLIENTS.items():
+    for kind, (what, _) in READ_GOALS.items():
+        for clients, also in CLIENTS_SUFFIXES.items():
             results = section["reads"][kind][clients]
             row = _requests(f"{what}{where}{also}", results, {NAIVE: 8} if kind == "page" else {})
             ratio = results[PRODUCT]["per_second"] / results[LIMIT]["per_second"]
@@ -201,7 +201,7 @@ def _services(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     for clients, costs in section.get("standby", {}).items():
         ratio = costs["with"] / costs["without"]
         goal = Goal(ratio, f"{ratio:.2f} of {costs['without']:,.0f} µs without one", 0.05, "0.05", is_upper_bound=True)
-        title = f"page of 50 newest from a standby{CLIENTS[clients]}, the primary's processor time, {where}"
+        title = f"page of 50 newest from a standby{CLIENTS_SUFFIXES[clients]}, the primary's processor time, {where}"
         yield ReportRow(title, {PRODUCT: f"{costs['with']:,.0f} µs"}, (goal,))
 
 
@@ -220,14 +220,14 @@ def _browser(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     yield ReportRow("memory of a tab after 1,000 and after 10,000 rows", {PRODUCT: cell}, (goal,))
 
 
-CLIENTS = {"alone": "", "together": ", 8 clients"}
-READS: dict[str, tuple[str, dict[str, float]]] = {
+CLIENTS_SUFFIXES = {"alone": "", "together": ", 8 clients"}
+READ_GOALS: dict[str, tuple[str, dict[str, float]]] = {
     "one": ("GET one log", {LIMIT: 0.28, NAIVE: 6}),
     "page": ("page of 50 newest", {LIMIT: 0.60, NAIVE: 7.5, DATASETTE: 7, DRF: 14}),
     "filtered": ("page by type, machine, range", {LIMIT: 0.65, NAIVE: 6}),
 }
 UNCHANGED = ("page of 50 newest, unchanged", {LIMIT: 5.0})
-CASES = {
+CASE_TITLES = {
     "newest": "50 newest",
     "filtered": "page by type, machine, range",
     "sector": "page of a sector",

@@ -75,7 +75,7 @@ def _row(row: ReportRow, servers: Sequence[str]) -> list[str]:
     cells = [row.cells.get(name, "") for name in servers]
     measured = row.note or "; ".join(goal.measured_text for goal in row.goals)
     bounds = "; ".join(goal.bound_text for goal in row.goals)
-    verdicts = "; ".join("yes" if goal.met else "**no**" for goal in row.goals)
+    verdicts = "; ".join("yes" if goal.is_met else "**no**" for goal in row.goals)
     return [row.title, *cells, measured, bounds, verdicts]
 
 

@@ -10,7 +10,8 @@ from conftest import ENGINES, client_of
 from machine_monitor.services.access.authentication import anonymous_statement
 from machine_monitor.services.audit import hash_chain, live_feed
 
-SHIPPED = 7
+# The history of a new database: its log types.
+INITIAL = 7
 OTHER = "0123456789abcdef"
 UNPROTECT = {
     "sqlite": "DROP TRIGGER history_update",
@@ -51,14 +52,14 @@ async def test_the_epoch_is_the_start_of_the_hash_of_the_last_entry(database_url
         assert (page["next"], page["epoch"]) == (head.seq, head.hash.hex()[:16])
         first = (await read_changes(app, limit=1)).json()
         again = (await read_changes(app, since=first["next"], epoch=first["epoch"])).json()
-        assert [item["seq"] for item in again["items"]] == [*range(2, SHIPPED + 2)]
+        assert [item["seq"] for item in again["items"]] == [*range(2, INITIAL + 2)]
         assert again["epoch"] == page["epoch"]
         nothing = (await read_changes(app, since=page["next"], epoch=page["epoch"])).json()
         assert nothing == {"items": [], "next": page["next"], "epoch": page["epoch"]}
 
 
 @pytest.mark.parametrize("path", ["/changes", "/events"])
-@pytest.mark.parametrize("query", [f"since={SHIPPED + 1}", f"since=3&epoch={OTHER}", "since=9007199254740991"])
+@pytest.mark.parametrize("query", [f"since={INITIAL + 1}", f"since=3&epoch={OTHER}", "since=9007199254740991"])
 async def test_a_position_that_the_history_does_not_have_is_410(client, path, query):
     response = await client.get(f"{path}?{query}")
     assert (response.status_code, response.json()["code"]) == (410, "history-replaced")
@@ -66,7 +67,7 @@ async def test_a_position_that_the_history_does_not_have_is_410(client, path, qu
 
 
 async def test_the_start_belongs_to_every_history(client):
-    assert (await client.get(f"/changes?since=0&epoch={OTHER}")).json()["next"] == SHIPPED
+    assert (await client.get(f"/changes?since=0&epoch={OTHER}")).json()["next"] == INITIAL
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -82,15 +83,15 @@ async def test_a_follower_of_one_history_cannot_continue_in_another(new_database
         assert change["key"] == "Saw"
 
 
-async def test_a_stale_last_event_id_gets_replaced_and_then_all_changes(database_url):
+async def test_a_stale_last_event_id_gets_a_replaced_event_then_all_changes(database_url):
     async with running(database_url) as app:
-        for stale in (f"3-{OTHER}", f"{SHIPPED + 1}-{OTHER}", str(SHIPPED + 1)):
+        for stale in (f"3-{OTHER}", f"{INITIAL + 1}-{OTHER}", str(INITIAL + 1)):
             client = PacedClient(app, "/events", last_event_id=stale)
             _, greeting = await client.take(2)
             ((name, identifier, data),) = read_events(greeting["body"].decode())
             assert (name, data["code"]) == ("replaced", "history-replaced")
-            events = await next_events(client, SHIPPED)
-            assert [(name, data["seq"]) for name, _, data in events] == [("change", n) for n in range(1, SHIPPED + 1)]
+            events = await next_events(client, INITIAL)
+            assert [(name, data["seq"]) for name, _, data in events] == [("change", n) for n in range(1, INITIAL + 1)]
             await client.leave()
             # A client that loses the connection right after `replaced` starts from the first change.
             client = PacedClient(app, "/events", last_event_id=identifier)
@@ -103,7 +104,7 @@ async def test_an_event_id_or_a_bare_number_continues_after_that_event(database_
     async with running(database_url) as app:
         client = PacedClient(app, "/events?since=0")
         await client.take(2)
-        identifiers = [identifier for _, identifier, _ in await next_events(client, SHIPPED)]
+        identifiers = [identifier for _, identifier, _ in await next_events(client, INITIAL)]
         await client.leave()
         assert all(re.fullmatch("[0-9]+-[0-9a-f]{16}", identifier) for identifier in identifiers)
         for given in (identifiers[4], "5"):
@@ -135,19 +136,19 @@ async def test_an_open_stream_notices_that_the_history_was_replaced(database_url
         # As after a failover to a server that never received the last change, but has other ones.
         await replace_last_entry(app)
         assert [name for name, _, _ in await next_events(client)] == ["replaced"]
-        assert [data["seq"] for _, _, data in await next_events(client, SHIPPED + 1)] == [*range(1, SHIPPED + 2)]
+        assert [data["seq"] for _, _, data in await next_events(client, INITIAL + 1)] == [*range(1, INITIAL + 2)]
         await add_machine(app, "Saw")
         assert [data["key"] for _, _, data in await next_events(client)] == ["Saw"]
         await client.leave()
 
 
 async def replace_last_entry(app):
-    """Give the last entry another hash, without the trigger that protects the history."""
+    """Remove the hash of the entry of the first machine, without the trigger that protects the history."""
     database = app.state.database
 
     def unit(tx):
         tx.cursor.execute(UNPROTECT[database.engine.name])
-        tx.cursor.execute("UPDATE history SET hash = NULL WHERE seq = 8")
+        tx.cursor.execute(f"UPDATE history SET hash = NULL WHERE seq = {INITIAL + 1}")
 
     await database.write(unit)
 
@@ -157,14 +158,14 @@ async def test_a_stream_that_is_far_behind_gets_every_change(database_url, monke
     monkeypatch.setattr(live_feed, "MAX_BUFFERED_BYTES", 500)
     monkeypatch.setattr(live_feed, "BATCH_ENTRIES", 3)
     async with running(database_url) as app:
-        clients = [PacedClient(app, path) for path in ("/events?since=0", f"/events?since={SHIPPED}")]
+        clients = [PacedClient(app, path) for path in ("/events?since=0", f"/events?since={INITIAL}")]
         for client in clients:
             await client.take(2)
         for number in range(8):
             await add_machine(app, f"Saw {number}")
-        for client, first in zip(clients, (1, SHIPPED + 1), strict=True):
-            events = await next_events(client, SHIPPED + 8 - first + 1)
-            assert [data["seq"] for _, _, data in events] == [*range(first, SHIPPED + 8 + 1)]
+        for client, first in zip(clients, (1, INITIAL + 1), strict=True):
+            events = await next_events(client, INITIAL + 8 - first + 1)
+            assert [data["seq"] for _, _, data in events] == [*range(first, INITIAL + 8 + 1)]
             await client.leave()
 
 
@@ -173,7 +174,8 @@ async def test_streams_share_one_poll(database_url, monkeypatch):
         database, fetches = app.state.database, []
         fetch = database.fetch
 
-        async def counted(statement, values):
+        async def count_fetch(statement, values):
+            # Authentication reads the state of the history, too.
             fetches.append("history" in statement.sql and statement is not anonymous_statement(database.engine))
             return await fetch(statement, values)
 
@@ -181,7 +183,7 @@ async def test_streams_share_one_poll(database_url, monkeypatch):
         for client in clients:
             await client.take(2)
         monkeypatch.setattr(live_feed, "POLL_SECONDS", 0.2)
-        monkeypatch.setattr(database, "fetch", counted)
+        monkeypatch.setattr(database, "fetch", count_fetch)
         await add_machine(app, "Press")
         for client in clients:
             assert [data["key"] for _, _, data in await next_events(client)] == ["Press"]

@@ -40,7 +40,7 @@ def test_bash_completes_after_the_installation(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    # The shell is found by the parent process; a last command would replace it.
+    # The command detects the shell from its parent process. Bash would replace itself by its last command.
     bash("mm --install-completion; exit $?")
     assert (
         bash('. ~/.bashrc; COMP_WORDS=(mm bac); COMP_CWORD=1; _mm_completion mm; echo "${COMPREPLY[@]}"') == "backup\n"

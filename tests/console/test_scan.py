@@ -10,6 +10,7 @@ import pytest
 import segno
 
 from console.conftest import ADMIN, DESK, LEAD, OPERATOR, PHONE, SCREENSHOTS, SUPERVISOR, VIEWER, WHOLE_CHROMIUM
+from console.test_offline import wait_until
 
 SIDE = 480
 SCALE = 8

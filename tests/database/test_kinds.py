@@ -50,7 +50,7 @@ def test_a_value_round_trips_in_the_form_that_the_service_stores(kind, value, st
     assert kind.process_bind_param(None, dialect) is kind.process_result_value(None, dialect) is None
 
 
-def test_a_time_is_stored_in_utc_in_any_time_zone():
+def test_a_time_is_stored_and_loaded_in_utc_whatever_its_zone():
     loaded = TIME.column_type.process_result_value(AT.astimezone(PARIS), postgresql.dialect())
     assert (loaded, loaded.tzinfo) == (AT, UTC)
     assert TIME.column_type.process_bind_param(AT.astimezone(PARIS), sqlite.dialect()) == "2025-07-25T13:18:25"

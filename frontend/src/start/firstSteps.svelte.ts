@@ -12,7 +12,7 @@ export const ADDRESSES: Record<Step, string> = {
   team: path('newUser'),
   labels: path('labels'),
 };
-/** What to type on the server to import a folder of the legacy tool. */
+/** What to type on the server to preview the import of a folder of the legacy tool. */
 export const SYNC_COMMAND = 'mm sync /path/to/folder --dry-run';
 
 /** The first steps on a new site, and which of them are done. */
@@ -24,6 +24,8 @@ class FirstSteps {
   async load(): Promise<void> {
     const [machines, logs, users] = await Promise.all([has('/machines', 'name', 1), has('/logs', 'uuid', 1), has('/users', 'trigram', 2)]);
     this.#exists = { machine: machines, logs, team: users };
+    // The user may have hidden the list meanwhile.
+    if (firstStepsState.visibility === 'closed') return;
     // On a site that was in use before this browser came, there is nothing to begin with.
     const isInUse = machines && logs && users && firstStepsState.visibility === null;
     firstStepsState.setVisibility(isInUse || this.count === STEPS.length ? 'closed' : 'open');

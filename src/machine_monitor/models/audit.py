@@ -18,8 +18,8 @@ Changes = Annotated[dict[str, list[Any]], VERBATIM_JSON]
 CodeText = Annotated[str, CODE]
 
 
-# Entries of this resource are about accounts (tokens, passwords, sessions, ...). Only admins see them, and there is no
-# record to compare with: `record_id` and `version` are those of the user.
+# Entries of this resource are about accounts (tokens, passwords, sessions, ...). Only admins see them. Accounts have no
+# versioned record of their own: `record_id` and `version` are those of the user.
 ACCOUNTS = "accounts"
 
 

@@ -8,7 +8,7 @@ from api.files.samples import new_id
 
 @pytest.fixture
 async def people(database_url, tmp_path):
-    """A client for each role, on a site with a machine and a folder for attachments."""
+    """Two operators, a lead, a supervisor and a viewer, on a site with a machine and attachments."""
     async with sites.opened(database_url, files=str(tmp_path / "files")) as site:
         await site.add_users()
         await site.add("OP2", role="operator")
@@ -55,7 +55,7 @@ async def test_leads_add_files_to_machines_and_operators_do_not(people):
 
 
 async def test_a_refused_client_need_not_send_the_file(people):
-    """The refusal comes before the body is read: the body here never ends."""
+    """The service refuses before it reads the body: reading this one fails the test."""
     uuid = (await people["SUP"].post("/logs", json={"machine": "Saw", "type": "info"})).json()["uuid"]
 
     async def unread():

@@ -169,8 +169,23 @@ async def test_an_upload_is_kept_for_a_day(settings, folder):
         expired = await client.post(f"/imports/{old['id']}/apply")
         assert (expired.status_code, expired.json()["detail"]) == (409, file_imports.EXPIRED)
         assert (await client.get(f"/imports/{applied['id']}/rejected.csv")).status_code == 404
-        # What was imported can still be undone.
+        # What was imported can still be undone, and stays so.
         assert (await done(client, applied["id"], "undo"))["undone"]["deleted"] == 1
+        await app.state.imports.sweep()
+        again = await client.post(f"/imports/{applied['id']}/undo")
+        assert (again.status_code, again.json()["state"]) == (202, "undone")
+        expired = await client.post(f"/imports/{applied['id']}/apply")
+        assert (expired.status_code, expired.json()["detail"]) == (409, file_imports.EXPIRED)
+
+
+async def test_a_sweep_ignores_what_is_no_upload(settings, folder):
+    async with running(settings) as (app, client):
+        found = (await upload(client, rows([1]), mapping=MAPPING)).json()
+        (folder / "uploads" / ".DS_Store").touch()
+        await change(app, expires_at=instants.now() - timedelta(seconds=1))
+        await app.state.imports.sweep()
+        assert [path.name for path in (folder / "uploads").iterdir()] == [".DS_Store"]
+        assert (await client.get(f"/imports/{found['id']}")).json()["state"] == "expired"
 
 
 async def test_uploads_and_refused_rows_are_readable_by_the_service_alone(settings, folder):
@@ -210,6 +225,18 @@ def test_a_worker_whose_lease_was_taken_over_writes_nothing(settings, lease):
     finally:
         worker.close_writer()
         other.close_writer()
+
+
+def test_an_import_that_is_read_again_is_not_removed(settings, lease):
+    """A client may begin to read a failed import again before the upload that made it has removed it."""
+    database = Database(settings.database_url)
+    try:
+        database.transact(lambda tx: file_imports.finish(tx, lease, "failed", {}))
+        taken = database.transact(lambda tx: file_imports.claim(tx, lease.id, file_imports.READ_AGAIN))
+        assert database.transact(lambda tx: file_imports.remove(tx, lease)) is False
+        assert database.transact(lambda tx: file_imports.remove(tx, taken)) is True
+    finally:
+        database.close_writer()
 
 
 def test_a_table_with_too_many_rows_is_refused(settings, lease, tmp_path, monkeypatch):

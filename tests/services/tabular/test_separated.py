@@ -44,7 +44,7 @@ def is_own_header(names):
 
 
 def from_csv(data):
-    """Read a file as an import of ours does."""
+    """Read a file as an import of an exported file does."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "x.csv"
         path.write_bytes(data)
@@ -114,7 +114,7 @@ def test_what_a_spreadsheet_would_change_is_guarded(text, guarded):
         (',"",', ["", "", ""]),
     ],
 )
-def test_quotes(line, cells):
+def test_quoted_cells_are_split(line, cells):
     assert [cell for cell, _ in Separator().split(line)] == cells
 
 

@@ -4,6 +4,7 @@ Alembic does not compare FTS5 tables. Importing this module teaches `make migrat
 and `alembic check` to report them. The models' metadata lists the tables that need one.
 """
 
+import re
 from typing import Any
 
 from alembic.autogenerate import comparators, renderers
@@ -15,10 +16,13 @@ from sqlalchemy import MetaData
 from machine_monitor.database.engines import POSTGRESQL, SQLITE
 from machine_monitor.database.fulltext import SEARCHED
 
+# The search index of a table, and the tables in which FTS5 stores it.
+INDEX_TABLE = re.compile(r".+_search(_(data|idx|content|docsize|config))?")
+
 
 def is_compared(name: str | None, kind: str, _parents: object) -> bool:
     """Whether Alembic compares a table: not a search index, and not FTS5's internal tables."""
-    return kind != "table" or name is None or "_search" not in name
+    return kind != "table" or name is None or not INDEX_TABLE.fullmatch(name)
 
 
 class CreateSearchIndex(MigrateOperation):

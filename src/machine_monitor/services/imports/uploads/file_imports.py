@@ -1,4 +1,4 @@
-"""The rows of imports: their states, and the lease of the worker that works on one.
+"""The table `file_imports`: the state of each import, and the lease of the worker that works on it.
 
 A worker holds a lease, which its transactions renew. So at most one process writes for an import, whatever the number
 of services; and an import whose worker was killed is noticed, because its lease ends. An advisory lock could do the
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import ColumnElement, CursorResult, Delete, Update, and_, delete, select, update
 from sqlalchemy.orm import load_only
 from sqlmodel import col
 
@@ -51,16 +51,16 @@ class Lease(NamedTuple):
 
 
 class DueImports(NamedTuple):
-    """The imports whose files were kept long enough.
+    """What a sweep has to do with imports whose files were kept long enough.
 
-    - `has_rows`: whether some are to be marked as expired.
-    - `known`: those of the given folders that belong to an import.
-    - `expired`: those of the given folders that are to be removed.
+    - `has_expirable`: whether some are to be marked as expired.
+    - `known`: the ids among the given folders that belong to an import.
+    - `removable`: those of them whose folder is to be removed.
     """
 
-    has_rows: bool
+    has_expirable: bool
     known: set[str]
-    expired: set[str]
+    removable: set[str]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class Transition:
 READ_AGAIN = Transition(("ready", "failed", "undone"), "reading")
 APPLY = Transition(("ready", "failed", "undone"), "applying")
 UNDO = Transition(("done",), "undoing")
+# An import that was undone keeps this state, which says what became of its rows.
+EXPIRABLE = ("ready", "failed")
 
 
 def create(tx: Transaction, values: FileImportRead) -> Lease:
@@ -102,7 +104,7 @@ def find(tx: Transaction, identity: str, **options: Any) -> FileImport:
 def find_progress(tx: Transaction, identity: str) -> ImportProgress:
     """Return how far an import is, without its preview and report; raises `NotFound`."""
     row = find(tx, identity, options=[load_only(*[getattr(FileImport, name) for name in ImportProgress.model_fields])])
-    return ImportProgress(id=row.id, state=row.state, done=row.done, total=row.total or 0)
+    return ImportProgress(id=row.id, state=row.state, done=row.done, total=row.total)
 
 
 def to_json(row: FileImport) -> dict[str, Any]:
@@ -126,7 +128,7 @@ def claim(tx: Transaction, identity: str, transition: Transition) -> Lease:
 
 
 def begin(tx: Transaction, lease: Lease, last_entry: int, user: str | None) -> None:
-    """Note who applies an import, and after which entry of the history."""
+    """Record who applies an import, and the last history entry before it."""
     row = find(tx, lease.id)
     row.first_entry, row.user, row.applied_at, row.done = last_entry, user, instants.now(), 0
     row.result = row.result | {"report": None, "undone": None, "problem": None}
@@ -150,7 +152,10 @@ def renew(tx: Transaction, lease: Lease, **values: Any) -> None:
 
 
 def keep_alive(tx: Transaction, lease: Lease) -> None:
-    """Renew the lease of a worker that reads. Never waits for a transaction of the worker, which renews it itself."""
+    """Renew the lease of a job that waits or runs.
+
+    Skips a locked row: the worker is then in a transaction, which renews the lease itself.
+    """
     row = _find_unlocked(tx, lease.id)
     if row is not None and row.lease == lease.number:
         row.lease_until = instants.now() + LEASE
@@ -163,9 +168,9 @@ def finish(tx: Transaction, lease: Lease, state: str, result: dict[str, Any], **
     _update(tx, lease, values)
 
 
-def remove(tx: Transaction, lease: Lease) -> None:
-    """Remove an import that could not be read."""
-    tx.session.delete(find(tx, lease.id))
+def remove(tx: Transaction, lease: Lease) -> bool:
+    """Remove an import that could not be read; return False if a client has begun to read it again."""
+    return _change(tx, delete(FileImport).where(_is_held(lease))) == 1
 
 
 def find_abandoned(tx: Transaction) -> list[FileImport]:
@@ -175,20 +180,19 @@ def find_abandoned(tx: Transaction) -> list[FileImport]:
 
 
 def find_due(tx: Transaction, folders: Collection[str]) -> DueImports:
-    """Find imports that were kept long enough, and which of these folders are theirs."""
+    """Find imports whose files were kept long enough, and which of these folders are theirs."""
     is_due = col(FileImport.expires_at) < instants.now()
-    rows = select(col(FileImport.id)).where(is_due, col(FileImport.state).in_(READ_AGAIN.states)).limit(1)
+    expirable = select(col(FileImport.id)).where(is_due, col(FileImport.state).in_(EXPIRABLE)).limit(1)
     known = select(col(FileImport.id), is_due & col(FileImport.state).not_in(WORKING))
     found = tx.session.execute(known.where(col(FileImport.id).in_(folders))).all() if folders else []
-    ended = {identity for identity, is_ended in found if is_ended}
-    return DueImports(tx.session.scalar(rows) is not None, {identity for identity, _ in found}, ended)
+    removable = {identity for identity, is_removable in found if is_removable}
+    return DueImports(tx.session.scalar(expirable) is not None, {identity for identity, _ in found}, removable)
 
 
 def expire(tx: Transaction) -> None:
     """Mark the imports as `expired` that were not applied within the time that their files are kept."""
-    due = (col(FileImport.expires_at) < instants.now()) & col(FileImport.state).in_(READ_AGAIN.states)
-    change = update(FileImport).where(due).values(state="expired")
-    tx.session.execute(change.execution_options(synchronize_session=False))
+    due = (col(FileImport.expires_at) < instants.now()) & col(FileImport.state).in_(EXPIRABLE)
+    _change(tx, update(FileImport).where(due).values(state="expired"))
 
 
 def _take(row: FileImport) -> Lease:
@@ -207,8 +211,17 @@ def _find_unlocked(tx: Transaction, identity: str) -> FileImport | None:
 
 
 def _update(tx: Transaction, lease: Lease, values: dict[str, Any]) -> None:
-    own = update(FileImport).where(col(FileImport.id) == lease.id, col(FileImport.lease) == lease.number)
-    done = tx.session.execute(own.values(**values).execution_options(synchronize_session=False))
-    assert isinstance(done, CursorResult)
-    if done.rowcount != 1:
+    if _change(tx, update(FileImport).where(_is_held(lease)).values(**values)) != 1:
         raise LeaseLost("Another process has taken this import over.")
+
+
+def _is_held(lease: Lease) -> ColumnElement[bool]:
+    """Whether no other process has taken the import over since this lease was given."""
+    return and_(col(FileImport.id) == lease.id, col(FileImport.lease) == lease.number)
+
+
+def _change(tx: Transaction, statement: Update | Delete) -> int:
+    """Run a statement on the table; return the number of changed rows."""
+    done = tx.session.execute(statement.execution_options(synchronize_session=False))
+    assert isinstance(done, CursorResult)
+    return done.rowcount

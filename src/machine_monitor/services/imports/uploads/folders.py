@@ -1,5 +1,6 @@
 """Where an uploaded table lies until it is imported: in a folder of its own in the file store (MM_FILES)."""
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from machine_monitor.services.files.store import FolderStore
 UPLOADS = "uploads"
 # A folder that no import names is removed when it is older: its upload was interrupted.
 STALE = timedelta(days=2)
+UUID_NAME = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # File systems allow 255 bytes in a name. The end of the name says the format.
 MAX_NAME_BYTES = 200
 
@@ -45,7 +47,11 @@ class UploadFolder:
 
 
 def list_folders(store: FolderStore) -> Iterator[tuple[str, bool]]:
-    """Yield the ids of the imports that have a folder, and whether it is so old that it may be nobody's."""
+    """Yield the ids of the imports that have a folder, and whether it is older than any that is still being uploaded.
+
+    Leaves out what is not named by an id: this service did not write it.
+    """
     latest = time.time() - STALE.total_seconds()
     for path in (store.folder / UPLOADS).glob("*"):
-        yield path.name, path.stat().st_mtime < latest
+        if UUID_NAME.fullmatch(path.name):
+            yield path.name, path.stat().st_mtime < latest

@@ -91,8 +91,8 @@ class Imports:
         lease = await self._database.write(lambda tx: file_imports.create(tx, row))
         found = await self._preview(self._job("preview", row, lease, caller, **source._asdict()))
         # A proposal that does not fit is no fault of the client, who can fix it.
-        if found["state"] == "failed" and (found["mapping"] is None or source.mapping is not None):
-            await self._database.write(lambda tx: file_imports.remove(tx, lease))
+        is_refused = found["state"] == "failed" and (found["mapping"] is None or source.mapping is not None)
+        if is_refused and await self._database.write(lambda tx: file_imports.remove(tx, lease)):
             raise _problem_of(found["problem"])
         return found
 
@@ -182,10 +182,10 @@ class Imports:
             return
         found = await self._files.run(lambda: [*list_folders(self._files.store)])
         due = await self._database.read(lambda tx: file_imports.find_due(tx, [name for name, _ in found]))
-        if due.has_rows:
+        if due.has_expirable:
             await self._database.write(file_imports.expire)
         for name, is_old in found:
-            if name in due.expired or (is_old and name not in due.known):
+            if name in due.removable or (is_old and name not in due.known):
                 await self._files.run(UploadFolder(self._files.store, name).remove)
 
     async def _with_file(self, identity: str) -> FileImport:
