@@ -42,7 +42,7 @@ SLOW_SECTION = "browser"
 
 
 def main() -> int:
-    """Run the given sections, by default all; return 1 if a section could not be measured."""
+    """Run the given sections, by default all (in a quick run all but the slow one); return 1 if one failed."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"any of {', '.join(SECTIONS)}")
     parser.add_argument("--write", action="store_true", help="do not measure; update the README from saved results")

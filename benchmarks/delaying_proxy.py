@@ -30,7 +30,7 @@ async def _connect(conninfo: str) -> tuple[asyncio.StreamReader, asyncio.StreamW
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
-    """Write what is read, `delay` seconds later and in the same order, until the end of both."""
+    """Write each chunk `delay` seconds after it was read; after the last one, close the writer."""
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 

@@ -1,11 +1,13 @@
 """The benchmark is fair: its data are valid, and the reference apps return the same items as the product."""
 
+import json
 from itertools import islice
 
 import pytest
-from benchmarks import build, data
+from benchmarks import build, data, options
 from benchmarks.apps import limit, naive
 from benchmarks.queries import READS, QueryGenerator
+from benchmarks.reporting import results
 from benchmarks.sections import writes
 from benchmarks.targets import items_of
 
@@ -70,3 +72,13 @@ async def test_the_limit_and_the_naive_app_return_the_items_of_the_product(seede
         response = await client.post("/logs", json=writes.bodies(1)[0])
     assert response.status_code == 201
     assert response.json() | writes.bodies(1)[0] == response.json()
+
+
+def test_publishing_a_section_keeps_the_other_published_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "PUBLISHED", tmp_path / "published")
+    published, saved = tmp_path / "published/200.json", tmp_path / "data/results/200.json"
+    for path, sections in ((published, {"idle": 1, "reads": 1}), (saved, {"idle": 2})):
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"rows": 200, "sections": sections}))
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
+    assert results.publish(options.read([])) == [{"rows": 200, "sections": {"idle": 2, "reads": 1}}]

@@ -42,10 +42,16 @@ def save(options: Options, section: str, result: dict[str, Any], load_average: f
 
 
 def publish(options: Options) -> list[dict[str, Any]]:
-    """Copy all saved results to the versioned folder, and return everything there, fewest rows first."""
+    """Add all saved results to the versioned folder, and return everything there, fewest rows first.
+
+    A saved section replaces the published one of the same name; the other published sections stay.
+    """
     PUBLISHED.mkdir(exist_ok=True)
     for path in _file(options).parent.glob("*.json"):
-        (PUBLISHED / path.name).write_text(path.read_text())
+        saved, published = json.loads(path.read_text()), PUBLISHED / path.name
+        if published.is_file():
+            saved["sections"] = json.loads(published.read_text())["sections"] | saved["sections"]
+        published.write_text(json.dumps(saved, indent=1) + "\n")
     reports = [json.loads(path.read_text()) for path in PUBLISHED.glob("*.json")]
     return sorted(reports, key=lambda report: report["rows"])
 

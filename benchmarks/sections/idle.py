@@ -11,7 +11,7 @@ IDLE_SECONDS = 2.0
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Start `mm serve` once per round. From the second round on, the program's files are in the page cache."""
+    """Start `mm serve` once per round, in a quick run once. From the second time on, its files are in memory."""
     path = build.sqlite_file(options, options.rows)
     seconds, memory = [], []
     for _ in range(1 if options.is_quick_run else options.rounds):

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
@@ -47,17 +47,17 @@ def measure(options: Options) -> dict[str, Any]:
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as connection:
         connection.execute("PRAGMA query_only=ON")
         run = _StatementRunner(connection)
-        percentiles = {
+        measured = {
             case: measure_queries(SQLITE, run, generator.query_strings(case, COUNT[options.is_quick_run]), options)
             for case in CASES
         }
-        percentiles["walks"] = measure_cursors(connection, run, generator, options)
+        measured["walks"] = measure_cursors(connection, run, generator, options)
         run.stopped.set()
-        return percentiles
+        return measured
 
 
 def measure_queries(engine: Engine, run: Run, query_strings: Sequence[str], options: Options) -> dict[str, Any]:
-    """Return the percentiles of these queries; each runs once, after a warm-up."""
+    """Return the percentiles of these queries, each run once after a warm-up, until the time budget is spent."""
     prepared = [prepare(engine, query(text)) for text in query_strings]
     return _percentiles(run, prepared, TIME_BUDGET[options.is_quick_run])
 
@@ -79,9 +79,9 @@ def measure_cursors(
 ) -> dict[str, Any]:
     """Measure, for each list, its first page, a page at each depth, and random pages.
 
-    The first page and those at a depth run repeatedly, so that all are warm; each random page runs once.
+    The first page and those at a depth run repeatedly, so that all are warm; each random page runs once, in any order.
     """
-    percentiles, machine = {}, data.machine_names()[0]
+    measured, machine = {}, data.machine_names()[0]
     for name, (template, condition) in CURSOR_LISTS.items():
         text = template.replace("{machine}", machine.replace(" ", "+"))
         first = query(text)
@@ -89,15 +89,17 @@ def measure_cursors(
             connection, generator, condition.replace("{machine}", machine), COUNT[options.is_quick_run] // 5
         )
         # Build each cursor from its record: following `next` links to a deep page would take too long.
-        cursor_values = sorted(tuple(place[field] for field, _ in first.order) for place in positions)
+        cursor_values = [tuple(place[field] for field, _ in first.order) for place in positions]
+        cursor_values.sort(reverse=first.order[0][1])
         pages_after = [
             prepare(SQLITE, query(text, cursors.encode(Cursor(first.fingerprint, values)))) for values in cursor_values
         ]
         at = {f"{depth:.0%}": [pages_after[int(len(cursor_values) * depth)]] * len(cursor_values) for depth in DEPTHS}
-        page_sets = {"first": [prepare(SQLITE, first)] * len(cursor_values), **at, "any": pages_after}
+        any_order = generator.rng.sample(pages_after, len(pages_after))
+        page_sets = {"first": [prepare(SQLITE, first)] * len(cursor_values), **at, "any": any_order}
         time_budget = TIME_BUDGET[options.is_quick_run] / len(page_sets)
-        percentiles[name] = {where: _percentiles(run, prepared, time_budget) for where, prepared in page_sets.items()}
-    return percentiles
+        measured[name] = {where: _percentiles(run, prepared, time_budget) for where, prepared in page_sets.items()}
+    return measured
 
 
 def _positions(connection: sqlite3.Connection, generator: QueryGenerator, condition: str, count: int) -> Iterator[dict]:
@@ -138,10 +140,13 @@ class _StatementRunner:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def __call__(self, statement: Statement, values: list[Any]) -> None:
-        """Fetch all rows of a statement; if it is cancelled, its time counts as the timeout."""
+        """Fetch all rows of a statement, or none if it is cancelled."""
         self.began = time.perf_counter()
-        with suppress(sqlite3.OperationalError):
+        try:
             self.connection.execute(statement.sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_INTERRUPT":
+                raise
         self.began = None
 
     def _watch(self) -> None:

@@ -1,4 +1,4 @@
-"""A database that can only be read is readable: by the service, and by every command that only reads."""
+"""On a read-only database the service and commands read, and refuse to write with the reason."""
 
 import asyncio
 import subprocess
@@ -15,6 +15,7 @@ from machine_monitor.database.engines.sqlite import path_faults
 from machine_monitor.errors import DatabaseBusy
 from ordinary_user import as_nobody, let_everybody_enter, needs_root
 from services.backup.full_database import api_responses, fill
+from services.legacy.uploaded_files import as_folder
 
 READING = (
     ["user", "list"],
@@ -24,6 +25,10 @@ READING = (
     ["export", "old", "--legacy"],
     ["backup", "saved.db"],
     ["doctor"],
+    ["report", "week"],
+    ["mapping", "list"],
+    ["import", "new.ndjson", "--dry-run"],
+    ["sync", "legacy", "--dry-run"],
 )
 WRITING = (["user", "add", "LEA"], ["token", "revoke", "1"], ["import", "new.ndjson"])
 
@@ -33,17 +38,19 @@ def read_only_file(sqlite_database_url, tmp_path):
     """The path of a database on a read-only mount; the same file can be written at the path of its URL."""
     folder, mounted = database_urls.parse(sqlite_database_url).path.parent, tmp_path / "read-only"
     mounted.mkdir()
-    mount = [["--bind", folder, mounted], ["-o", "remount,bind,ro", mounted]]
-    for arguments in mount:
-        if subprocess.run(["/bin/mount", *arguments], capture_output=True, check=False).returncode:
-            pytest.skip("needs the right to mount a folder")
-    yield mounted / "test.db"
-    subprocess.run(["/bin/umount", "--lazy", mounted], check=True)
+    if subprocess.run(["/bin/mount", "--bind", folder, mounted], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a folder")
+    try:
+        subprocess.run(["/bin/mount", "-o", "remount,bind,ro", mounted], check=True)
+        yield mounted / "test.db"
+    finally:
+        subprocess.run(["/bin/umount", "--lazy", mounted], check=True)
 
 
 def require_reading_only(mm, url: str, reason: str) -> None:
     """Check that commands and the service read a database, and say why it cannot be written."""
     Path("new.ndjson").write_text('{"name": "new"}\n')
+    as_folder(Path("legacy"), {"machines/Saw.json": b'{"sector": "1A"}'})
     for words in READING:
         code, _, err = mm(*words, database_url=url)
         assert (code, "Traceback" in err) == (0, False), (words, err)
@@ -125,7 +132,7 @@ def test_a_read_during_which_another_process_begins_to_write_has_no_result(sqlit
 
 @needs_root
 @pytest.mark.parametrize("suffix", ["-wal", "-journal"])
-def test_changes_that_only_a_writer_can_apply_are_not_left_out(mm, read_only_file, sqlite_database_url, suffix):
+def test_a_read_only_file_with_changes_to_be_applied_is_refused(mm, read_only_file, sqlite_database_url, suffix):
     beside = database_urls.parse(sqlite_database_url).path.with_name(f"test.db{suffix}")
     beside.write_bytes(b"the changes of a process that was killed")
     for words in (["user", "list"], ["verify"], ["serve", "--port", "0"]):

@@ -1,10 +1,13 @@
 """The administration and the own account in a browser: users, invitations, tokens, log types, the password."""
 
+import contextlib
 import re
+import secrets
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from playwright.sync_api import Error
 
 from api.access.site import PASSWORD, hashed_password
 from console.conftest import ADMIN, OPERATOR, PHONE, SUPERVISOR
@@ -66,6 +69,17 @@ def test_users_are_found_by_the_start_of_a_name_and_the_search_is_in_the_address
     page.get_by_text("Nobody found.").wait_for()
 
 
+def test_the_search_keeps_the_focus_and_a_form_that_is_half_filled_in(opened, site):
+    add_user(site, "ZOM", first_name="Zoé-Maud", last_name="Roy")
+    page = opened("/ui/admin/new-person")
+    page.get_by_label("Trigram").fill("NEW")
+    page.get_by_label("Find a person").click()
+    page.keyboard.type("zoe-m")
+    page.get_by_text("1 person").wait_for()
+    assert page.get_by_label("Find a person").input_value() == "zoe-m"
+    assert page.get_by_label("Trigram").input_value() == "NEW"
+
+
 def test_concurrent_changes_of_a_user_are_merged(opened, site):
     add_user(site, "TWO", first_name="Before", last_name="Before")
     page = opened("/ui/admin/people/TWO")
@@ -123,10 +137,33 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(opened, site):
     page.get_by_role("button", name="Done").click()
     page.wait_for_url("**/ui/admin/tokens")
     assert secret not in page.content()
-    page.get_by_role("button", name="Revoke Shift report").click()
+    revoke = page.get_by_role("button", name="Revoke Shift report")
+    revoke.click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    revoke.and_(page.locator(":focus")).wait_for()
+    revoke.click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     page.get_by_text("Token revoked.").wait_for()
+    page.get_by_role("list", name="Tokens").and_(page.locator(":focus")).wait_for()
     assert httpx2.get(f"{site.address}/me", headers=headers).status_code == 401
+
+
+def test_a_filter_that_was_removed_does_not_come_back_with_its_late_response(opened, site):
+    name = f"Of the admin {secrets.token_hex(3)}"
+    site.call("POST", "/tokens", name=name, scope="read")
+    page, held = opened("/ui/account"), []
+
+    def hold(route):
+        held.append(route)
+
+    page.route(re.compile(r":\d+/tokens\?.*user="), hold)
+    page.goto(f"/ui/admin/tokens?user={OPERATOR}")
+    page.get_by_role("button", name="Show all").click()
+    page.get_by_text(name).wait_for()
+    with contextlib.suppress(Error):  # the console may have cancelled it
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    assert page.get_by_text(name).is_visible()
 
 
 def test_the_copy_button_copies_the_token(opened):
@@ -201,6 +238,21 @@ def test_changing_the_password_keeps_the_user_signed_in(opened, site):
     page.get_by_text("Password changed.").wait_for()
     page.goto("/ui/logs")
     page.wait_for_selector("[data-uuid]")
+
+
+def test_a_password_that_was_changed_is_not_reported_as_failed_if_the_new_sign_in_fails(opened, site):
+    add_user(site, "PW2")
+    site.write(lambda tx: invitations.set_password(tx, "PW2", hashed_password(), ChangeContext("test")))
+    page = opened("/ui/account/password", user=None, refusals=(401,))
+    sign_in(page, "PW2", PASSWORD)
+    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_label("New password").fill(SENTENCE)
+    page.route("**/session", lambda route: route.abort())
+    page.get_by_role("button", name="Change password").click()
+    page.get_by_text("Password changed. Sign in with the new one.").wait_for()
+    page.unroute("**/session")
+    sign_in(page, "PW2", SENTENCE)
+    page.get_by_label("Current password").wait_for()
 
 
 def test_a_write_succeeds_after_another_tab_has_signed_in_again(opened, site):

@@ -41,6 +41,7 @@ def stored(site, name):
 def add_attribute(page, name, kind, value):
     page.get_by_role("button", name="Add an attribute").click()
     row = page.get_by_role("group", name="New attribute")
+    row.get_by_label("Name", exact=True).and_(page.locator(":focus")).wait_for()
     row.get_by_label("Kind of value").select_option(label=kind)
     if kind == "Yes/No":
         row.get_by_label("Value", exact=True).select_option(value)

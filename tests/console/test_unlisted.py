@@ -54,6 +54,12 @@ def test_an_unknown_machine_is_merged_into_the_one_that_was_meant(opened, site, 
     assert dialog.get_by_role("button", name="Merge").is_disabled()
     dialog.get_by_role("combobox", name="Machine to keep").fill(machine["name"].lower())
     dialog.get_by_role("option", name=machine["name"]).wait_for()
+    # Escape closes the list, and not the dialog.
+    page.keyboard.press("Escape")
+    dialog.get_by_role("option", name=machine["name"]).wait_for(state="hidden")
+    assert dialog.get_by_role("combobox", name="Machine to keep").input_value() == machine["name"].lower()
+    page.keyboard.press("ArrowDown")
+    dialog.get_by_role("option", name=machine["name"]).wait_for()
     take_picture(page, axe, "merge-phone")
     dialog.get_by_role("option", name=machine["name"]).click()
     dialog.get_by_role("button", name="Merge").click()

@@ -7,14 +7,19 @@ import { fold } from '../logs/highlight';
 class UserList {
   all = $state.raw<readonly User[] | null>(null);
   error = $state.raw<ApiError | null>(null);
+  #abort: AbortController | null = null;
 
   async load(): Promise<void> {
+    this.#abort?.abort();
+    const { signal } = (this.#abort = new AbortController());
     try {
-      const readPage = (cursor?: string) => data(api.GET('/users', { params: { query: { limit: 500, ...(cursor && { cursor }) } } }));
-      this.all = await readAllPages<User>(readPage);
+      const readPage = (cursor?: string) => data(api.GET('/users', { signal, params: { query: { limit: 500, ...(cursor && { cursor }) } } }));
+      const all = await readAllPages<User>(readPage);
+      if (signal.aborted) return;
+      this.all = all;
       this.error = null;
     } catch (thrown) {
-      this.error = asApiError(thrown);
+      if (!signal.aborted) this.error = asApiError(thrown);
     }
   }
 
@@ -32,9 +37,13 @@ export function nameOf(user: Pick<User, 'first_name' | 'last_name' | 'trigram'>)
 
 /** The users that match a search: each word must be the start of a name or of the trigram. */
 export function findByName(all: readonly User[], search: string): User[] {
-  const words = fold(search).split(/\s+/).filter(Boolean);
+  const words = wordsOf(search);
   return all.filter((user) => {
-    const names = fold(`${user.trigram} ${user.first_name ?? ''} ${user.last_name ?? ''}`).split(/[\s-]+/);
+    const names = wordsOf(`${user.trigram} ${user.first_name ?? ''} ${user.last_name ?? ''}`);
     return words.every((word) => names.some((name) => name.startsWith(word)));
   });
+}
+
+function wordsOf(text: string): string[] {
+  return fold(text).split(/[\s-]+/).filter(Boolean);
 }

@@ -2,7 +2,7 @@ import { deviceStorage, transact, transactRead } from '../device/deviceStorage.s
 import { serverTime } from '../api/serverTime.svelte';
 
 // The bytes of files that are not sent yet are in the store `known`, one entry for each file. A store of their own would need a new
-// version of the database, which a tab of an older build would block. Browsers hold entries with this prefix.
+// version of the database, which a tab of an older build would block. Never change the prefix: browsers hold unsent files with it.
 const PREFIX = 'file:';
 // A file that nothing refers to is deleted after a day: the form that it belongs to may be about to store its draft.
 const ORPHAN_MS = 24 * 60 * 60 * 1000;
@@ -12,7 +12,7 @@ interface StoredFile {
   savedAt: number;
 }
 
-/** Files of this page, for the case that the browser has no room for one, or deletes it. The browser keeps their bytes elsewhere. */
+/** The files that were chosen on this page, in case IndexedDB is full or gets deleted. A Blob takes no memory of the page. */
 const memory = new Map<string, Blob>();
 
 /** The name of a file's entry in the store. */
@@ -46,7 +46,7 @@ export async function deleteFiles(ids: readonly string[]): Promise<void> {
   if (ids.length) await deviceStorage.use((stores) => transact(stores, ['known'], async (tx) => void (await Promise.all(ids.map((id) => tx.objectStore('known').delete(entryOf(id)))))), () => {});
 }
 
-/** Note that the store's entry of a file was deleted. */
+/** Remove a file from `memory`; the caller deletes the store's entry. */
 export function forgetFile(id: string): void {
   memory.delete(id);
 }

@@ -10,15 +10,22 @@ export class TokenList {
   items = $state.raw<readonly Token[] | null>(null);
   error = $state.raw<ApiError | null>(null);
   #user: string | undefined;
+  #abort: AbortController | null = null;
 
+  /** Load the tokens of one user; without `user`, those of all users. */
   async load(user?: string): Promise<void> {
+    if (user !== this.#user) this.items = null;
     this.#user = user;
+    this.#abort?.abort();
+    const { signal } = (this.#abort = new AbortController());
     try {
       const query = { limit: 500, sort: '-created_at', ...(user && { user: [user] }) };
-      this.items = await readAllPages<Token>((cursor) => data(api.GET('/tokens', { params: { query: { ...query, ...(cursor && { cursor }) } } } as never)));
+      const items = await readAllPages<Token>((cursor) => data(api.GET('/tokens', { signal, params: { query: { ...query, ...(cursor && { cursor }) } } })));
+      if (signal.aborted) return;
+      this.items = items;
       this.error = null;
     } catch (thrown) {
-      this.error = asApiError(thrown);
+      if (!signal.aborted) this.error = asApiError(thrown);
     }
   }
 

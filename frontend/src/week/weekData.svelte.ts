@@ -13,7 +13,7 @@ export interface MachineFigures {
   machine: string;
   figures: Figures;
   before: Figures | undefined;
-  /** How many stops have ended that touch the period, and how many of those that began by its end have not. */
+  /** `ended`: how many stops within the period have ended. `open`: how many that began by its end have not. */
   ended: number;
   open: number;
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -54,6 +55,7 @@ from machine_monitor.services.imports.uploads.imports import Imports
 from machine_monitor.services.projections import maintenance
 from machine_monitor.services.projections.reliability import summing
 
+logger = logging.getLogger(__name__)
 # Starlette tries routes in this order, so the most used come first.
 MODULES = (
     logs,
@@ -210,6 +212,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         sys.setswitchinterval(SWITCH_SECONDS)
         tasks = [asyncio.create_task(each(database)) for each in PERIODIC_TASKS]
         tasks.append(asyncio.create_task(app.state.imports.sweep_periodically()))
+        for task in tasks:
+            task.add_done_callback(_report_failure)
         yield
         for task in tasks:
             task.cancel()
@@ -220,6 +224,12 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         await database.close()
         if app.state.traces is not None:
             await app.state.traces.close()
+
+
+def _report_failure(task: asyncio.Task[None]) -> None:
+    """Log why a periodic task has ended: none ends by itself while the service runs."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a periodic task of the service has failed: %r", task, exc_info=error)
 
 
 def _complete_openapi(app: FastAPI) -> None:

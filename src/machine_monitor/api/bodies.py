@@ -1,13 +1,13 @@
 """Read request bodies: size limit, media type, strict JSON (RFC 8259), then validation against the schema."""
 
 from collections.abc import Callable
-from email.message import Message
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from pydantic import ValidationError
+from python_multipart.multipart import parse_options_header
 
 from machine_monitor.api.deps import database_of
 from machine_monitor.api.serving import uploads
@@ -102,7 +102,6 @@ async def _receive(request: Request, max_bytes: int) -> bytes:
 
 @lru_cache(maxsize=64)
 def _is_json(method: str, content_type: str) -> bool:
-    header = Message()
-    header["content-type"] = content_type
-    charset = str(header.get_param("charset", "utf-8")).lower()
-    return header.get_content_type() in MEDIA_TYPES[method] and charset in ("utf-8", "utf8")
+    media_type, options = parse_options_header(content_type)
+    charset = options.get(b"charset", b"utf-8").lower()
+    return media_type.decode("latin-1").lower() in MEDIA_TYPES[method] and charset in (b"utf-8", b"utf8")

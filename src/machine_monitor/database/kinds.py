@@ -69,7 +69,7 @@ class RankType(TypeDecorator[str]):
 
 
 class ObjectType(TypeDecorator[dict[str, Any]]):
-    """A JSON object as a dict. PostgreSQL's `json`, unlike `jsonb`, keeps the text as the client sent it."""
+    """A JSON object as a dict. PostgreSQL's `json`, unlike `jsonb`, keeps the text that the service wrote."""
 
     impl = Text().with_variant(JSON(), "postgresql")
     cache_ok = True

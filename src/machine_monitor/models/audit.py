@@ -1,7 +1,7 @@
 """History (audit log): one append-only entry per change of a record."""
 
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from sqlalchemy import CheckConstraint, Index, LargeBinary
 from sqlmodel import Field, SQLModel
@@ -12,8 +12,9 @@ from machine_monitor.models.fields import Identity, Instant, LongText, Schema, k
 from machine_monitor.query.declaration import declare
 from machine_monitor.query.schema import Resource
 
-OPERATION = choice("create", "update", "delete", "restore", "rename", "merge", "import")
-Operation = Annotated[Literal["create", "update", "delete", "restore", "rename", "merge", "import"], OPERATION]
+OperationName = Literal["create", "update", "delete", "restore", "rename", "merge", "import"]
+OPERATION = choice(*get_args(OperationName))
+Operation = Annotated[OperationName, OPERATION]
 Changes = Annotated[dict[str, list[Any]], VERBATIM_JSON]
 CodeText = Annotated[str, CODE]
 

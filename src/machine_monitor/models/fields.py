@@ -171,6 +171,13 @@ def _code(length: int) -> StringConstraints:
 
 _CODE_LENGTH, _TRIGRAM_LENGTH = 40, 12
 _UUID_PATTERN = r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a text is a UUID of 32 hexadecimal digits in five groups."""
+    return re.fullmatch(_UUID_PATTERN, text) is not None
+
+
 # The meaning of each pattern, for messages: the rest of a sentence that begins with the field's name.
 PATTERN_RULES = {
     _code_pattern(length): (

@@ -93,6 +93,8 @@ async def test_a_service_that_stops_undoes_what_was_written(settings):
         found = (await client.get(f"/imports/{identity}")).json()
         assert (found["state"], await count(client)) == ("failed", 0)
         assert "was undone" in found["problem"]["detail"]
+        # The file is not at fault.
+        assert (found["problem"]["code"], found["problem"]["errors"]) == ("database-busy", [])
 
 
 async def test_what_a_killed_service_has_written_is_undone_when_its_lease_has_ended(settings):

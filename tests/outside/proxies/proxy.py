@@ -39,7 +39,7 @@ CHROMIUM = {
 class Endpoint(NamedTuple):
     """An address of a proxy; `prefix` is the path below which it publishes the service.
 
-    `http_port` is the port at which it redirects to HTTPS.
+    `http_port` is the port at which it redirects to HTTPS; None for Caddy, whose own test does that.
     """
 
     port: int
@@ -156,7 +156,7 @@ def nginx(folder: Path, services: Mapping[str, int], more: str = "") -> Iterator
 def caddy(folder: Path, services: Mapping[str, int]) -> Iterator[dict[str, Endpoint]]:
     """Run Caddy with docs/deploy/Caddyfile for each prefix and its service; it signs its own certificates."""
     ports = {prefix: free_port() for prefix in services}
-    # Ports that do not require root, no administration API, and no certificate in the system's store.
+    # No redirect from port 80, which requires root; no administration API; no certificate in the system's store.
     options = "{\n\tadmin off\n\tskip_install_trust\n\tlocal_certs\n\tauto_https disable_redirects\n}\n"
     sites = [
         shipped("Caddyfile", {f"{NAME} {{": f"{NAME}:{ports[prefix]} {{", ":8000": f":{port}"}, prefix)

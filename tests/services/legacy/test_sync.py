@@ -186,11 +186,12 @@ def test_other_files_are_ignored_and_unreadable_records_rejected(tmp_path, sqlit
     (drafts / "no time.json").write_text("{}")
     (machines / "latin.json").write_bytes(b'{"sector": "\xe9"}')
     (machines / "UPPER.JSON").write_text("{}")
+    (machines / "loop.json").symlink_to("loop.json")
     Path(os.fsdecode(os.fsencode(machines) + b"/\xe9.json")).write_text("{}")
     target = Database(sqlite_database_url)
     report = legacy.sync(target, tmp_path, PARIS).to_dict()
-    assert (report["machines"], report["ignored"]) == (counts(created=1, rejected=2), 2)
-    assert {p["code"] for p in report["problems"]} == {"bad-json", "file-name"}
+    assert (report["machines"], report["ignored"]) == (counts(created=1, rejected=3), 2)
+    assert {p["code"] for p in report["problems"]} == {"bad-json", "file-name", "unreadable"}
     assert json.dumps(report, ensure_ascii=False).encode()
     assert legacy.sync(target, tmp_path, PARIS, drafts=True).to_dict()["ignored"] == 3
     target.close_writer()

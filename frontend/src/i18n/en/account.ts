@@ -18,4 +18,5 @@ export const account = {
   passwordRules: '15 to 200 characters; a sentence is easy to remember. Common passwords, sequences such as 1234, your trigram and your name do not count towards the 15.',
   passwordEffect: 'You stay signed in here. All other browsers are signed out. Tokens keep working.',
   passwordChanged: 'Password changed.',
+  passwordChangedSignIn: 'Password changed. Sign in with the new one.',
 };

@@ -20,4 +20,5 @@ export const account: Messages['account'] = {
   passwordRules: 'De 15 à 200 caractères\u00a0; une phrase est facile à retenir. Les mots de passe courants, les suites comme 1234, votre trigramme et votre nom ne comptent pas dans les 15.',
   passwordEffect: 'Vous restez connecté ici. Tous les autres navigateurs sont déconnectés. Les jetons restent valables.',
   passwordChanged: 'Mot de passe changé.',
+  passwordChangedSignIn: 'Mot de passe changé. Connectez-vous avec le nouveau.',
 };

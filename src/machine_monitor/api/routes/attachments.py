@@ -25,7 +25,7 @@ from machine_monitor.api.writing import NamedWrite, Write
 from machine_monitor.errors import Fault, FileMissing, NotFound, invalid
 from machine_monitor.models import LOGS, MACHINES
 from machine_monitor.models.attachment import AttachmentRename, clean_name
-from machine_monitor.models.fields import Name, Uuid
+from machine_monitor.models.fields import Name, Uuid, is_uuid
 from machine_monitor.query.language.parser import parse_query_string, unexpected_parameters
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.access.permissions import EDIT_LOG, EDIT_MACHINE, READ
@@ -33,7 +33,7 @@ from machine_monitor.services.files import attachments, previews
 from machine_monitor.services.files.attachments import StoredAttachment
 from machine_monitor.services.files.previews import Size
 from machine_monitor.services.files.receiving import problem_of
-from machine_monitor.services.records import WriteResult, validation
+from machine_monitor.services.records import WriteResult
 from machine_monitor.services.records.preconditions import etag
 
 router = create_router("attachments")
@@ -207,7 +207,7 @@ async def _put_file(
     request: Request, write: NamedWrite, record: tuple[Resource, str], file: tuple[str, str]
 ) -> Response:
     identity, name = file
-    if validation.key_faults(LOGS, identity):
+    if not is_uuid(identity):
         raise invalid([Fault("The id of an attachment must be a UUID.", parameter="id")])
     await write.require_attachable(*record, 0)
     received = await uploads.receive_file(request, name, identity.lower())

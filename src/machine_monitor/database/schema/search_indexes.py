@@ -43,6 +43,10 @@ class CreateSearchIndex(MigrateOperation):
 class DropSearchIndex(CreateSearchIndex):
     """Drop the search index of a table."""
 
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        """Return the tuple that `alembic check` prints."""
+        return "remove_search_index", self.name
+
 
 @comparators.dispatch_for("schema", priority=DispatchPriority.LAST)
 def add_missing(context: AutogenContext, upgrade: UpgradeOps, _schemas: set[str | None]) -> None:

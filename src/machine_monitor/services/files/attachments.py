@@ -12,14 +12,15 @@ from machine_monitor.database.kinds import UUID
 from machine_monitor.database.statements import Statement, compile_statement
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, Fault, FilesUnavailable, Gone, NotFound
-from machine_monitor.models import LOGS, RESOURCES
+from machine_monitor.models import RESOURCES
 from machine_monitor.models.attachment import MAX_ATTACHMENTS
+from machine_monitor.models.fields import is_uuid
 from machine_monitor.query.schema import Resource
 from machine_monitor.services.access import rules
 from machine_monitor.services.audit.history import ChangeContext, ChangedRecord
 from machine_monitor.services.files.receiving import ReceivedFile
 from machine_monitor.services.files.store import FileStore
-from machine_monitor.services.records import operations, storage, validation
+from machine_monitor.services.records import operations, storage
 from machine_monitor.services.records.operations import Target, WriteResult
 from machine_monitor.services.records.storage import StoredRecord
 
@@ -42,7 +43,7 @@ class StoredAttachment(NamedTuple):
 
 async def find(database: Database, identity: str) -> StoredAttachment:
     """Return an attachment by its id; raises `NotFound`, or `Gone` if its record is deleted."""
-    if validation.key_faults(LOGS, identity):
+    if not is_uuid(identity):
         raise NotFound(MISSING)
     rows = await database.fetch(_find_statement(database.engine), {"id": identity.lower()})
     if not rows:

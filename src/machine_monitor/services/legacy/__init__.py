@@ -21,21 +21,23 @@ __all__ = ["VIA", "ExportReport", "Finding", "Report", "Step", "clock_zone", "ex
 def sync(database: Database, source: Path, clock: ZoneInfo, **options: Unpack[Options]) -> Report:
     """Import a legacy folder, its archive, or an SQLite file; raises `UsageError` if `source` is none of them.
 
-    It is one transaction, unless `in_batches` is set. `clock` is the time zone of its times, which is remembered for
-    later.
+    It is one transaction, unless `in_batches` is set. A dry run only reads, and does not block writers. `clock` is the
+    time zone of its times, which is remembered for later.
     """
     raw_records = sources.records(source, drafts=options.get("drafts", False), max_records=options.get("max_records"))
     import_set = plan.assemble(None if raw is None else translate.record(raw, clock) for raw in raw_records)
+    is_dry_run = options.get("dry_run", False)
+    transact = database.snapshot if is_dry_run else database.transact
     if options.get("in_batches", False):
-        report = SyncRun(import_set, clock, options).execute(database.transact)
+        report = SyncRun(import_set, clock, options).execute(transact)
     else:
 
         def unit(tx: Transaction) -> Report:
             # After a write conflict this runs again, from the beginning.
             return SyncRun(import_set, clock, options).execute(lambda step: step(tx))
 
-        report = database.transact(unit)
-    if not options.get("dry_run", False):
+        report = transact(unit)
+    if not is_dry_run:
         database.analyze(LOGS.name)
     return report
 

@@ -30,13 +30,20 @@ KINDS = {"machines": "machines", "logs": "logs", "users": "employs"}
 EDIT_NOTE = "An edit made in the legacy tool, which did not record what was changed."
 
 
-def find_existing(tx: Transaction, resource: Resource, batch: Sequence[Record]) -> dict[str, ExistingState]:
-    """Return the stored state of up to BATCH_SIZE records, by legacy key. Locks them until the transaction ends."""
+def find_existing(
+    tx: Transaction, resource: Resource, batch: Sequence[Record], *, lock: bool
+) -> dict[str, ExistingState]:
+    """Return the stored state of up to BATCH_SIZE records, by legacy key.
+
+    With `lock`, they are locked until the transaction ends.
+    """
     keys = [record.key for record in batch]
     values = {"resource": resource.name} | {f"k{i}": keys[i] if i < len(keys) else None for i in range(BATCH_SIZE)}
     found = {key: Import(*rest) for key, *rest in tx.execute(_find_imports(tx.engine), values)}
-    others = storage.find_several(tx, resource, [key for key in keys if key not in found])
-    return {record.key: _existing(tx, record, found.get(record.key), others.get(record.key)) for record in batch}
+    others = storage.find_several(tx, resource, [key for key in keys if key not in found], lock=lock)
+    return {
+        record.key: _existing(tx, record, found.get(record.key), others.get(record.key), lock=lock) for record in batch
+    }
 
 
 def missing(tx: Transaction, import_set: ImportSet) -> list[Finding]:
@@ -83,11 +90,13 @@ def apply(tx: Transaction, steps: Iterable[Step], context: ChangeContext) -> Non
     storage.flush_buffers(tx)
 
 
-def _existing(tx: Transaction, record: Record, imported: Import | None, stored: StoredRecord | None) -> ExistingState:
+def _existing(
+    tx: Transaction, record: Record, imported: Import | None, stored: StoredRecord | None, *, lock: bool
+) -> ExistingState:
     if imported is not None:
         # A record that was deleted permanently may have been created again under the same key.
-        stored = storage.find(tx, record.resource, imported.record_id, "id")
-        stored = stored or storage.find(tx, record.resource, record.key, record.resource.unique_column)
+        stored = storage.find(tx, record.resource, imported.record_id, "id", lock=lock)
+        stored = stored or storage.find(tx, record.resource, record.key, record.resource.unique_column, lock=lock)
     edits = _edits_of(tx, stored) if stored and record.edits else frozenset()
     return ExistingState(imported, stored, edits, is_undone=stored is not None and _is_undone(tx, stored))
 

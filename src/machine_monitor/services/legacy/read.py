@@ -80,10 +80,18 @@ def _folder(folder: Path, kind: Kind) -> Iterator[Raw | None]:
         raise UsageError(f"Cannot read {folder}: {error.strerror}.") from error
     for entry in entries:
         path = Path(entry)
-        if entry.is_file() and path.suffix.lower() == ".json":
+        if path.suffix.lower() == ".json" and _is_file(entry):
             yield _file(path, kind, path.stem, f"{kind}/{path.name}")
         elif not (kind == "logs" and path.name == DRAFTS):
             yield None
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file, or a link that cannot be followed, which is reported as an unreadable file."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return True
 
 
 def _drafts(folder: Path) -> Iterator[Raw | None]:

@@ -83,7 +83,7 @@ class SyncRun:
 
     def _write(self, tx: Transaction, batch: list[Record]) -> list[Step]:
         resource = batch[0].resource
-        existing = imports.find_existing(tx, resource, batch)
+        existing = imports.find_existing(tx, resource, batch, lock=self._writes)
         steps = [plan.decide(record, existing[record.key], self.names) for record in batch]
         if resource is USERS and not self.options.get("manages_users", True):
             _require_no_writes(steps)

@@ -55,13 +55,15 @@ class StoredRecord:
         return {name: self.values[name] for name in self.resource.recorded}
 
 
-def find(tx: Transaction, resource: Resource, key: Any, lookup_column: str | None = None) -> StoredRecord | None:
+def find(
+    tx: Transaction, resource: Resource, key: Any, lookup_column: str | None = None, *, lock: bool = True
+) -> StoredRecord | None:
     """Return the record whose `lookup_column` (default: the resource's) equals `key`.
 
-    The row is locked until the transaction ends.
+    The row is locked until the transaction ends, unless `lock` is false.
     """
     lookup_column = lookup_column or resource.lookup_column
-    if not tx.engine.single_writer:
+    if lock and not tx.engine.single_writer:
         # Lock in a separate statement: under READ COMMITTED the next statement then sees everything that the
         # previous lock holder committed, including related records.
         tx.execute_later(_lock_statement(tx.engine, resource.table, lookup_column), {"key": key})
@@ -87,10 +89,15 @@ def read_later(tx: Transaction, resource: Resource, key: Any, lookup_column: str
     return read_first
 
 
-def find_several(tx: Transaction, resource: Resource, keys: Iterable[str]) -> dict[str, StoredRecord]:
-    """Return the records that have these keys, by unique key; row-locked until the transaction ends."""
+def find_several(
+    tx: Transaction, resource: Resource, keys: Iterable[str], *, lock: bool = True
+) -> dict[str, StoredRecord]:
+    """Return the records that have these keys, by unique key.
+
+    Their rows are locked until the transaction ends, unless `lock` is false.
+    """
     binds = {"keys": canonical_json([resource.unique_key_of(key) for key in keys])}
-    if not tx.engine.single_writer:
+    if lock and not tx.engine.single_writer:
         tx.execute_later(_lock_several_statement(tx.engine, resource), binds)
     rows = tx.execute(records_by_key_statement(tx.engine, resource), binds)
     return {str(key): StoredRecord(resource, *rest) for *rest, key in rows}

@@ -132,5 +132,5 @@ async def _renew_periodically(renew: Callable[[], Any]) -> None:
         await asyncio.sleep(RENEWAL_SECONDS)
         try:
             await asyncio.to_thread(renew)
-        except MonitorError as error:
-            logger.warning("the certificate was not renewed: %s", error.detail)
+        except (MonitorError, OSError) as error:
+            logger.warning("the certificate was not renewed: %s", error)

@@ -36,6 +36,10 @@ KEPT = " {} stay, since others changed them or may name them by now."
 NOT_UNDONE = "What it had written could not be undone: run the import again to complete it."
 
 
+class ImportInterrupted(UsageError):
+    """A user or the service has stopped an import, and what it had written was undone."""
+
+
 @dataclass
 class ImportRun:
     """One import of a table. `observe` gets each step, once it is done.
@@ -72,7 +76,7 @@ class ImportRun:
         return self.report
 
     def _undo(self, run: Run, error: BaseException) -> None:
-        """Undo the run after an error, and say what that did; raises `UsageError` after an interruption."""
+        """Undo the run after an error, and say what that did; raises `ImportInterrupted` after an interruption."""
         if isinstance(error, DatabaseReadOnly) and not self._has_committed:
             self.has_rows = False
             return
@@ -84,7 +88,7 @@ class ImportRun:
         self.has_rows = False
         outcome = UNDONE.format(done) + (KEPT.format(done.kept) if done.kept else "")
         if isinstance(error, KeyboardInterrupt):
-            raise UsageError(INTERRUPTED.format(outcome)) from error
+            raise ImportInterrupted(INTERRUPTED.format(outcome)) from error
         if done != Undone():
             self.options.warn(outcome)
 

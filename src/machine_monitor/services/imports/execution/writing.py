@@ -13,7 +13,7 @@ from machine_monitor.services.audit import history
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.imports.plan import provenance
 from machine_monitor.services.imports.plan.planner import BatchPlan, Planner, Step
-from machine_monitor.services.imports.plan.references import NamedRecord, read_several
+from machine_monitor.services.imports.plan.references import NamedRecord
 from machine_monitor.services.imports.report import RowProblem
 from machine_monitor.services.records import references, storage
 from machine_monitor.services.records.references import UnknownNames
@@ -82,7 +82,7 @@ def set_meanings(tx: Transaction, planner: Planner, context: ChangeContext) -> d
     updated = {}
     for resource in (LOG_TYPES, USERS):
         meanings = planner.policy.meanings(resource)
-        stored = read_several(tx, resource, meanings, lock=not planner.options.dry_run) if meanings else {}
+        stored = storage.find_several(tx, resource, meanings, lock=not planner.options.dry_run) if meanings else {}
         entries = provenance.entries_of(tx, resource, [each.id for each in stored.values()]) if stored else {}
         for key, meaning in meanings.items():
             found = stored.get(resource.unique_key_of(key))

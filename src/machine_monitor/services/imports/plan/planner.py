@@ -22,10 +22,9 @@ from machine_monitor.services.imports.plan.references import (
     NamedRecord,
     ReferencePolicy,
     References,
-    read_several,
 )
 from machine_monitor.services.imports.report import MAX_VALUE, Level, Outcome, RowProblem
-from machine_monitor.services.records import validation
+from machine_monitor.services.records import storage, validation
 from machine_monitor.services.records.storage import StoredRecord
 
 DELETED = "The record was deleted here."
@@ -73,7 +72,7 @@ class Planner:
         """Decide what to do with each row."""
         lock = not self.options.dry_run
         keys = {key for each in candidates if (key := self._key(each)) is not None}
-        stored = read_several(tx, self.resource, keys, lock=lock) | self._planned(keys)
+        stored = storage.find_several(tx, self.resource, keys, lock=lock) | self._planned(keys)
         named = References(tx, self.policy, lock, self.made)
         named.load(self.resource, candidates)
         steps = [self._step(candidate, stored, named) for candidate in candidates]

@@ -8,12 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 from sqlmodel import SQLModel
 
-from machine_monitor.database.engines import canonical_json
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.models import LOG_TYPES, MACHINES, USERS
 from machine_monitor.models.fields import MAX_ATTRIBUTES
 from machine_monitor.query.schema import Resource
-from machine_monitor.query.sql.documents import records_by_key_statement
 from machine_monitor.services.imports.candidates import ATTRIBUTE, Candidate
 from machine_monitor.services.imports.mapping import TableMapping
 from machine_monitor.services.imports.plan import provenance
@@ -41,16 +39,6 @@ class NamedRecord:
     is_new: bool = False
     is_changed: bool = False
     is_counted: bool = False
-
-
-def read_several(tx: Transaction, resource: Resource, keys: Iterable[str], *, lock: bool) -> dict[str, StoredRecord]:
-    """Return the records that have these keys, by unique key; locked only if they are to be written."""
-    keys = [*keys]
-    if lock:
-        return storage.find_several(tx, resource, keys)
-    bound = {"keys": canonical_json([resource.unique_key_of(key) for key in keys])}
-    rows = tx.execute(records_by_key_statement(tx.engine, resource), bound)
-    return {str(key): StoredRecord(resource, *rest) for *rest, key in rows}
 
 
 @dataclass
@@ -107,7 +95,7 @@ class References:
             names = {value for each in candidates if isinstance(value := each.fields.get(name), str) and value}
             lock = self.lock and referenced is MACHINES and any(each.machine_fields for each in candidates)
             names = {each for each in names if "\0" not in each and not _has_surrogates(each)}
-            found = read_several(self.tx, referenced, names, lock=lock)
+            found = storage.find_several(self.tx, referenced, names, lock=lock)
             if referenced is MACHINES:
                 self._load_renamed({MACHINES.unique_key_of(each) for each in names} - found.keys(), lock=lock)
             for key, stored in found.items():
@@ -121,7 +109,7 @@ class References:
         """Find the machines that were renamed or merged here, by their former names."""
         former = provenance.former_machine_names(self.tx) if unknown else {}
         names = {key: former[key] for key in unknown & former.keys()}
-        found = read_several(self.tx, MACHINES, names.values(), lock=lock) if names else {}
+        found = storage.find_several(self.tx, MACHINES, names.values(), lock=lock) if names else {}
         for key, name in names.items():
             present = MACHINES.unique_key_of(name)
             if (stored := found.get(present)) is not None:

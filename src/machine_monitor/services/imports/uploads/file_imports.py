@@ -17,11 +17,10 @@ from sqlmodel import col
 from machine_monitor.database import instants
 from machine_monitor.database.transactions import Transaction
 from machine_monitor.errors import Conflict, MonitorError, NotFound
-from machine_monitor.models import LOGS
+from machine_monitor.models.fields import is_uuid
 from machine_monitor.models.imports.file_import import WORKING, FileImport, FileImportRead
 from machine_monitor.models.imports.import_documents import ImportProgress
 from machine_monitor.query.language.folding import fold
-from machine_monitor.services.records import validation
 
 # How long an uploaded file is kept, and the refused rows after an import.
 RETENTION = timedelta(hours=24)
@@ -93,9 +92,7 @@ def create(tx: Transaction, values: FileImportRead) -> Lease:
 
 def find(tx: Transaction, identity: str, **options: Any) -> FileImport:
     """Return an import; raises `NotFound`."""
-    found = None
-    if not validation.key_faults(LOGS, identity):
-        found = tx.session.get(FileImport, identity.lower(), **options)
+    found = tx.session.get(FileImport, identity.lower(), **options) if is_uuid(identity) else None
     if found is None:
         raise NotFound(MISSING)
     return found

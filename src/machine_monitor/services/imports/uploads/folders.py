@@ -1,6 +1,5 @@
 """Where an uploaded table lies until it is imported: in a folder of its own in the file store (MM_FILES)."""
 
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -8,12 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from machine_monitor.models.fields import is_uuid
 from machine_monitor.services.files.store import FolderStore
 
 UPLOADS = "uploads"
 # A folder that no import names is removed when it is older: its upload was interrupted.
 STALE = timedelta(days=2)
-UUID_NAME = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # File systems allow 255 bytes in a name. The end of the name says the format.
 MAX_NAME_BYTES = 200
 
@@ -53,5 +52,5 @@ def list_folders(store: FolderStore) -> Iterator[tuple[str, bool]]:
     """
     latest = time.time() - STALE.total_seconds()
     for path in (store.folder / UPLOADS).glob("*"):
-        if UUID_NAME.fullmatch(path.name):
+        if is_uuid(path.name):
             yield path.name, path.stat().st_mtime < latest

@@ -21,7 +21,7 @@ from machine_monitor.services.access.permissions import Role
 from machine_monitor.services.audit.history import ChangeContext
 from machine_monitor.services.imports import mapping
 from machine_monitor.services.imports.execution import undoing
-from machine_monitor.services.imports.execution.running import ImportRun
+from machine_monitor.services.imports.execution.running import ImportInterrupted, ImportRun
 from machine_monitor.services.imports.execution.undoing import Run
 from machine_monitor.services.imports.files import ForeignTable, ImportFile, open_file, propose_mapping
 from machine_monitor.services.imports.mapping.sample import sample_table
@@ -176,7 +176,10 @@ def undo(job: Job, database: LeasedDatabase) -> None:
 
 def describe(error: MonitorError, job: Job) -> dict[str, Any]:
     """Return a problem as JSON. The file goes by its name: its place on this machine is nobody's concern."""
-    code, faults = (error.code, error.faults) if isinstance(error, Problem) else (Invalid.code, ())
+    if isinstance(error, Problem):
+        code, faults = error.code, error.faults
+    else:
+        code, faults = DatabaseBusy.code if isinstance(error, ImportInterrupted) else Invalid.code, ()
     detail = error.detail.replace(job.table, Path(job.table).name)
     faults = faults or ((Fault(detail, pointer="/file"),) if code == Invalid.code else ())
     return {"code": code, "detail": detail, "errors": [fault.to_dict() for fault in faults]}
