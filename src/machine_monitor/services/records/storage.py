@@ -303,6 +303,8 @@ def _row(engine: Engine, resource: Resource, values: Mapping[str, Any]) -> dict[
         if name in row:
             row[name] = engine.to_db(row[name], resource.own_fields[name].kind)
     row[resource.unique_column] = resource.unique_key_of(values[resource.key])
+    for name, list_name in resource.child_counts.items():
+        row[name] = len(values[list_name])
     return row
 
 
