@@ -47,7 +47,7 @@ def report_rows(sections: Mapping[str, Any]) -> Iterator[ReportRow]:
 def _reads(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     for kind, (what, bounds) in {**READ_GOALS, "unchanged": UNCHANGED}.items():
         for clients, results in section.get(kind, {}).items():
-            yield _requests(f"{what}{CLIENTS_SUFFIXES[clients]}", results, bounds)
+            yield _requests(f"{what}{CLIENT_SUFFIXES[clients]}", results, bounds)
 
 
 def _requests(title: str, results: Mapping[str, Any], bounds: Mapping[str, float]) -> ReportRow:
@@ -175,7 +175,7 @@ def _idle(section: Mapping[str, Any]) -> Iterator[ReportRow]:
 def _postgres(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     where = f" on PostgreSQL, {section['rows']:,} rows"
     for kind, (what, _) in READ_GOALS.items():
-        for clients, also in CLIENTS_SUFFIXES.items():
+        for clients, also in CLIENT_SUFFIXES.items():
             results = section["reads"][kind][clients]
             row = _requests(f"{what}{where}{also}", results, {NAIVE: 8} if kind == "page" else {})
             ratio = results[PRODUCT]["per_second"] / results[LIMIT]["per_second"]
@@ -201,7 +201,7 @@ def _services(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     for clients, costs in section.get("standby", {}).items():
         ratio = costs["with"] / costs["without"]
         goal = Goal(ratio, f"{ratio:.2f} of {costs['without']:,.0f} µs without one", 0.05, "0.05", is_upper_bound=True)
-        title = f"page of 50 newest from a standby{CLIENTS_SUFFIXES[clients]}, the primary's processor time, {where}"
+        title = f"page of 50 newest from a standby{CLIENT_SUFFIXES[clients]}, the primary's processor time, {where}"
         yield ReportRow(title, {PRODUCT: f"{costs['with']:,.0f} µs"}, (goal,))
 
 
@@ -220,7 +220,7 @@ def _browser(section: Mapping[str, Any]) -> Iterator[ReportRow]:
     yield ReportRow("memory of a tab after 1,000 and after 10,000 rows", {PRODUCT: cell}, (goal,))
 
 
-CLIENTS_SUFFIXES = {"alone": "", "together": ", 8 clients"}
+CLIENT_SUFFIXES = {"alone": "", "together": ", 8 clients"}
 READ_GOALS: dict[str, tuple[str, dict[str, float]]] = {
     "one": ("GET one log", {LIMIT: 0.28, NAIVE: 6}),
     "page": ("page of 50 newest", {LIMIT: 0.60, NAIVE: 7.5, DATASETTE: 7, DRF: 14}),

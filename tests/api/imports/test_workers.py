@@ -171,7 +171,7 @@ async def test_an_upload_is_kept_for_a_day(settings, folder):
         expired = await client.post(f"/imports/{old['id']}/apply")
         assert (expired.status_code, expired.json()["detail"]) == (409, file_imports.EXPIRED)
         assert (await client.get(f"/imports/{applied['id']}/rejected.csv")).status_code == 404
-        # What was imported can still be undone, and stays so.
+        # A user can undo an import after its file was removed. The import then stays `undone`.
         assert (await done(client, applied["id"], "undo"))["undone"]["deleted"] == 1
         await app.state.imports.sweep()
         again = await client.post(f"/imports/{applied['id']}/undo")

@@ -29,7 +29,7 @@ class Previews:
         self._running: dict[Path, asyncio.Task[bool]] = {}
 
     async def close(self) -> None:
-        """End what is running; nothing of it is cached."""
+        """Cancel the previews that are being made. Nothing is cached for them."""
         for task in [*self._running.values()]:
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)

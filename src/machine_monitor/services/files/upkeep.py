@@ -47,7 +47,8 @@ class Inventory:
         if not self.orphaned:
             return [count]
         listed = ", ".join(self.orphaned[:3]) + (", ..." if len(self.orphaned) > 3 else "")
-        return [count, f"Files without an attachment: {len(self.orphaned)} ({listed}). `mm files prune` removes them."]
+        orphaned = f"Files without an attachment: {len(self.orphaned)} ({listed})."
+        return [count, f"{orphaned} `mm files prune` removes old ones."]
 
 
 def referenced_digests(tx: Transaction) -> list[str]:
